@@ -1,0 +1,32 @@
+"""Pure analysis of one hashtag's window: arrays in, findings out. No clock, no I/O, no settings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from detectors.account_age import AccountAge
+from detectors.assessment import Assessment, AssessmentPolicy
+from detectors.assessment import assess as join
+from detectors.baseline import Baseline
+from detectors.bursts import Bursts
+from detectors.client import Client
+from detectors.co_posting import CoPosting
+from detectors.finding import Detector
+from detectors.near_identical import NearIdentical
+from detectors.off_topic import OffTopic
+from detectors.table import Window
+
+DETECTORS: Final[tuple[Detector, ...]] = (
+    NearIdentical(),
+    CoPosting(),
+    Bursts(),
+    AccountAge(),
+    Client(),
+    OffTopic(),
+)
+"""Every detector, in the order in which findings are shown."""
+
+
+def assess(window: Window, baseline: Baseline, policy: AssessmentPolicy) -> Assessment:
+    """Judge one window with every detector."""
+    return join(window, baseline, DETECTORS, policy)

@@ -1,0 +1,222 @@
+"""When an assessment becomes an alert, grows and ends: one pure function that returns its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from detectors.assessment import AlertKind, Assessment
+from detectors.evidence import Evidence, gather
+from detectors.finding import Verdict
+from detectors.text import fingerprint
+
+
+class State(StrEnum):
+    """Where an alert is in its life. A pending one is not shown to anybody."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Severity(StrEnum):
+    """How much of the hashtag is taken."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"  # most of the window's posts are coordinated
+
+
+class Reason(StrEnum):
+    """Why `decide` did what it did."""
+
+    QUIET = "quiet"  # nothing to tell and nothing open
+    HOLDING = "holding"  # the evidence is there, not yet for long enough
+    FORGOTTEN = "forgotten"  # the evidence went away before it had held for long enough
+    FIRED = "fired"
+    GREW = "grew"
+    UNCHANGED = "unchanged"  # still firing, no larger than what was told already
+    CALMING = "calming"  # below the line, not yet for long enough
+    RESOLVED = "resolved"
+
+    @property
+    def is_news(self) -> bool:
+        """Whether readers of the alert topic are told."""
+        return self in (Reason.FIRED, Reason.GREW, Reason.RESOLVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long evidence must hold, and calm must last; in assessed hops."""
+
+    hold_hops: int = 2
+    calm_hops: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a reader is told of one finding."""
+
+    detector: str
+    verdict: Verdict
+    p_value: float | None
+    effect: float | None
+    accounts: int
+    posts: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One flood or amplification of one hashtag, with its evidence at its largest.
+
+    Attributes
+    ----------
+    id : str
+        Hexadecimal, a function of hashtag, kind and first hop: the same after every replay.
+    starts_ms : int
+        Event time of the first coordinated post in the window when the evidence was first there.
+    updated_ms : int
+        The hop at which the figures were taken.
+    ends_ms : int or None
+        The hop at which it resolved.
+    held_hops, calm_hops : int
+        Consecutive hops with and without evidence so far.
+    """
+
+    id: str
+    kind: AlertKind
+    state: State
+    hashtag: str
+    starts_ms: int
+    updated_ms: int
+    ends_ms: int | None
+    severity: Severity
+    posts: int
+    accounts: int
+    coordinated_posts: int
+    coordinated_accounts: int
+    coordinated_share: float
+    texts: int
+    off_topic: float | None
+    p_value: float
+    score: float
+    sentence: str
+    findings: tuple[Told, ...]
+    evidence: Evidence
+    window_start_ms: int
+    baseline: str
+    held_hops: int = 0
+    calm_hops: int = 0
+
+
+def alert_id(hashtag: str, kind: AlertKind, first_hop_ms: int) -> str:
+    """A name that a replay arrives at again.
+
+    >>> alert_id("loan", AlertKind.FLOOD, 0)
+    '6f3b6ac0e3ac2e1d'
+    """
+    named = f"{hashtag}\n{kind}\n{first_hop_ms}"
+    return f"{fingerprint(named):016x}"
+
+
+def decide(
+    previous: Alert | None, assessment: Assessment, now_ms: int, *, baseline: str = "", policy: Policy | None = None
+) -> tuple[Alert | None, Reason]:
+    """What becomes of a hashtag's alert at one hop.
+
+    Parameters
+    ----------
+    previous : Alert or None
+        The tag's open alert (pending or firing), if there is one.
+    assessment : Assessment
+        Of the window that ends at `now_ms`.
+    now_ms : int
+        The hop.
+    baseline : str
+        Digest of the baseline the assessment used.
+
+    Returns
+    -------
+    alert : Alert or None
+        To be kept as `previous` of the next hop unless it is resolved.
+    reason : Reason
+    """
+    policy = policy or Policy()
+    if assessment.kind is None:
+        return _calm(previous, now_ms, policy)
+    if previous is None:
+        first_ms = assessment.first_coordinated_ms
+        opened = _figures(
+            alert_id(assessment.hashtag, assessment.kind, now_ms),
+            State.PENDING,
+            assessment.start_ms if first_ms is None else first_ms,
+            assessment,
+            now_ms,
+            baseline,
+        )
+        return _hold(replace(opened, held_hops=1), policy)
+    if previous.state is State.PENDING:
+        fresh = _figures(previous.id, State.PENDING, previous.starts_ms, assessment, now_ms, baseline)
+        return _hold(replace(fresh, held_hops=previous.held_hops + 1), policy)
+    if assessment.coordinated_posts.size > previous.coordinated_posts:
+        grown = _figures(previous.id, State.FIRING, previous.starts_ms, assessment, now_ms, baseline)
+        return replace(grown, held_hops=previous.held_hops + 1), Reason.GREW
+    return replace(previous, held_hops=previous.held_hops + 1, calm_hops=0), Reason.UNCHANGED
+
+
+def _hold(alert: Alert, policy: Policy) -> tuple[Alert, Reason]:
+    if alert.held_hops < policy.hold_hops:
+        return alert, Reason.HOLDING
+    return replace(alert, state=State.FIRING), Reason.FIRED
+
+
+def _calm(previous: Alert | None, now_ms: int, policy: Policy) -> tuple[Alert | None, Reason]:
+    if previous is None:
+        return None, Reason.QUIET
+    if previous.state is State.PENDING:
+        return None, Reason.FORGOTTEN
+    calm_hops = previous.calm_hops + 1
+    if calm_hops < policy.calm_hops:
+        return replace(previous, calm_hops=calm_hops), Reason.CALMING
+    return replace(previous, state=State.RESOLVED, ends_ms=now_ms, calm_hops=calm_hops), Reason.RESOLVED
+
+
+def _figures(
+    name: str, state: State, starts_ms: int, assessment: Assessment, now_ms: int, baseline: str
+) -> Alert:
+    kind = assessment.kind
+    assert kind is not None
+    return Alert(
+        id=name,
+        kind=kind,
+        state=state,
+        hashtag=assessment.hashtag,
+        starts_ms=starts_ms,
+        updated_ms=now_ms,
+        ends_ms=None,
+        severity=Severity.CRITICAL if assessment.coordinated_share >= 0.5 else Severity.WARNING,
+        posts=assessment.posts,
+        accounts=assessment.accounts,
+        coordinated_posts=int(assessment.coordinated_posts.size),
+        coordinated_accounts=int(assessment.coordinated_accounts.size),
+        coordinated_share=assessment.coordinated_share,
+        texts=assessment.texts,
+        off_topic=assessment.off_topic,
+        p_value=assessment.p_value,
+        score=assessment.score,
+        sentence=assessment.sentence,
+        findings=tuple(
+            Told(
+                f.detector, f.verdict, f.p_value, f.effect, int(f.accounts.size), int(f.posts.size), f.sentence
+            )
+            for f in assessment.findings
+        ),
+        evidence=gather(
+            assessment.window,
+            assessment.coordinated_posts,
+            assessment.coordinated_accounts,
+            assessment.account_scores,
+        ),
+        window_start_ms=assessment.start_ms,
+        baseline=baseline,
+    )

@@ -1,0 +1,126 @@
+"""Do accounts post in the same short and long gaps?"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.baseline import GAP_CELLS, Baseline, gap_positions
+from detectors.evidence import account_gaps
+from detectors.finding import Finding, Verdict
+from detectors.scan_statistic import Cluster, densest, smoothed
+from detectors.table import Flag, Keys, Mask, Window, flagged
+from detectors.words import seconds
+
+LEAST_GAPS: Final = 20
+LEAST_ACCOUNTS: Final = 5
+SUSPICIOUS: Final = 1e-3
+LEAST_RATIO: Final = 2.0
+"""A mode must hold this many times its expected share: a crowd's own rhythm is broad, a machine's is not."""
+
+MOST_MODES: Final = 4
+WIDTHS_S: Final = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
+WIDEST: Final = 0.2  # of the gap itself
+PRIOR_GAPS: Final = 200
+SMOOTHING_DECADES: Final = 0.25
+
+
+class Bursts:
+    """Intervals of the gap between an account's consecutive posts that hold more than their share.
+
+    The null density is smooth in the logarithm of the gap: the stated prior, worth 200 gaps, mixed with the
+    window's own gaps smoothed over a quarter of a decade. An account counts once for each distinct gap, so a
+    single account with a timer is not a mode. The strongest interval is taken, its gaps are left out, and the
+    next is looked for.
+
+    Effect: share of the gaps inside the modes, in [0, 1]. Abstains where times are known to the minute only,
+    and below 20 gaps. Blind to schedules that are drawn at random over minutes.
+    """
+
+    name: ClassVar[str] = "bursts"
+
+    def assess(self, window: Window, baseline: Baseline) -> Finding:
+        """Judge one window; see the class."""
+        rows = window.rows[~flagged(window.rows, Flag.COARSE_TIME)]
+        if len(rows) < len(window) / 2:
+            return Finding.abstained(self.name, "Times are known to the minute only.")
+        gap_ms, later = account_gaps(rows)
+        gap_s = gap_ms // 1000
+        accounts = rows["account"][later]
+        posts = rows["post"][later]
+        near = gap_s < GAP_CELLS
+        gap_s, accounts, posts = gap_s[near], accounts[near], posts[near]
+        if len(gap_s) < LEAST_GAPS:
+            return Finding.abstained(
+                self.name, f"Only {len(gap_s):,} gaps between posts of one account; at least {LEAST_GAPS} are needed."
+            )
+        found = modes(gap_s, accounts, baseline, min_accounts=LEAST_ACCOUNTS)
+        strong = [m for m in found if m.p_value <= SUSPICIOUS and m.ratio >= LEAST_RATIO]
+        p_value = min((m.p_value for m in found), default=1.0)
+        if not strong:
+            return Finding(
+                self.name,
+                Verdict.NORMAL,
+                f"The {len(gap_s):,} gaps between posts of one account follow no common timer.",
+                max(p_value, SUSPICIOUS),
+                0.0,
+            )
+        inside = within(gap_s, strong)
+        keys: Keys = np.unique(accounts[inside])
+        return Finding(
+            self.name,
+            Verdict.SUSPICIOUS,
+            f"{int(inside.sum()):,} of {len(gap_s):,} gaps between posts of one account are"
+            f" {' or '.join(seconds(m.first, m.last) for m in strong)}, at {keys.size:,} accounts;"
+            f" {sum(m.total * m.share for m in strong):,.0f} would be expected.",
+            p_value,
+            float(inside.mean()),
+            keys,
+            np.unique(posts[inside]),
+            {"modes_s": [[m.first, m.last] for m in strong]},
+        )
+
+
+def within(gap_s: NDArray[np.int64], found: list[Cluster]) -> Mask:
+    """Which gaps lie in one of the modes; shape (n,)."""
+    out = np.zeros(len(gap_s), np.bool_)
+    for mode in found:
+        out |= (gap_s >= mode.first) & (gap_s <= mode.last)
+    return out
+
+
+def modes(
+    gap_s: NDArray[np.int64], accounts: Keys, baseline: Baseline, *, min_accounts: int = 3, most: int = MOST_MODES
+) -> list[Cluster]:
+    """Intervals of gaps, strongest first, that many accounts share and that hold more than their share.
+
+    Parameters
+    ----------
+    gap_s : int64, shape (n,)
+        Whole seconds, in [0, 7200].
+    accounts : uint64, shape (n,)
+    min_accounts : int
+        An interval fewer accounts share is no mode.
+    most : int
+        Modes to look for.
+    """
+    pairs = np.unique(np.stack((accounts, gap_s.astype(np.uint64))), axis=1)
+    who, gaps = pairs[0], pairs[1].astype(np.int64)
+    prior, positions = baseline.gap_mass(), gap_positions()
+    found: list[Cluster] = []
+    for _ in range(most):
+        own = smoothed(gaps, positions, SMOOTHING_DECADES)
+        mass = (PRIOR_GAPS * prior + len(gaps) * own) / (PRIOR_GAPS + len(gaps))
+        mode = densest(
+            gaps, who, mass, WIDTHS_S, min_units=min_accounts, most_relative_width=WIDEST
+        )
+        if mode is None or mode.p_value > 0.05:
+            break
+        found.append(mode)
+        outside = ~within(gaps, [mode])
+        who, gaps = who[outside], gaps[outside]
+        if not len(gaps):
+            break
+    return found

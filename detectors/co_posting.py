@@ -1,0 +1,117 @@
+"""Do the same accounts share several texts with each other?"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.stats import betabinom, binom
+
+from detectors.baseline import Baseline
+from detectors.finding import Finding, Verdict
+from detectors.p_values import bounded, rejected
+from detectors.shares import Shares, shares
+from detectors.table import Mask, Window
+
+LEAST_ACCOUNTS: Final = 10
+FALSE_DISCOVERIES: Final = 0.01
+SUSPICIOUS: Final = 1e-3
+
+
+class CoPosting:
+    """Accounts whose texts come back, two and more together, at other accounts.
+
+    A text of an account is *co-posted* if the same other account also posted another text of it. By chance,
+    one text in twenty is one that somebody else posts too, and two in a row at the same other account is
+    rarer still; so the number of co-posted texts of an account is at most binomial with that share. The
+    accounts where this is rejected (Benjamini–Hochberg, 1 %) are the finding, and their number is compared
+    with the share of such accounts in organic conversations (beta-binomial): measured, at most 8 of 1,307.
+
+    A configuration model that keeps every text's volume would see nothing here: in a flood the volumes are
+    the anomaly. See docs/adr/0003-co-posting-null.md.
+
+    Effect: flagged over all accounts with a comparable text, in [0, 1]. Abstains below 10 such accounts.
+    Blind to campaigns in which every account posts one text.
+    """
+
+    name: ClassVar[str] = "co_posting"
+
+    def assess(self, window: Window, baseline: Baseline) -> Finding:
+        """Judge one window; see the class."""
+        found = shares(window)
+        count = len(found.accounts)
+        if count < LEAST_ACCOUNTS:
+            return Finding.abstained(
+                self.name, f"Only {count:,} accounts posted a comparable text; at least {LEAST_ACCOUNTS} are needed."
+            )
+        together = co_posted(found)
+        texts = np.bincount(found.account, minlength=count)
+        shared = np.bincount(found.account[together], minlength=count)
+        tail = binom.sf(shared - 1, texts, baseline.shared_text)
+        flagged = rejected(np.where(shared >= 2, tail, 1.0), FALSE_DISCOVERIES) & (shared >= 2)
+        many = int(flagged.sum())
+        p_value = bounded(
+            float(betabinom.sf(many - 1, count, baseline.co_posting_alpha, baseline.co_posting_beta)) if many else 1.0
+        )
+        effect = many / count
+        if not many:
+            return Finding(
+                self.name,
+                Verdict.NORMAL,
+                f"None of {count:,} accounts repeats several texts together with others.",
+                p_value,
+                effect,
+            )
+        sentence = (
+            f"{many:,} of {count:,} accounts share texts with the same others, two or more each"
+            f" (half of them {int(np.median(shared[flagged])):,} or more)."
+        )
+        if p_value > SUSPICIOUS:
+            return Finding(self.name, Verdict.NORMAL, sentence, p_value, effect)
+        rows = found.rows_of(together & flagged[found.account])
+        return Finding(
+            self.name,
+            Verdict.SUSPICIOUS,
+            sentence,
+            p_value,
+            effect,
+            found.accounts[flagged],
+            np.unique(window.rows["post"][rows]),
+            {"median_shared_texts": float(np.median(shared[flagged]))},
+        )
+
+
+def co_posted(found: Shares) -> Mask:
+    """Which (account, group) pairs have another text that some other account posted with this one; (p,)."""
+    popular = found.sharing >= 2
+    use = np.flatnonzero(popular[found.group])
+    out = np.zeros(len(found.group), np.bool_)
+    if not use.size:
+        return out
+    groups, group = np.unique(found.group[use], return_inverse=True)
+    posted = csr_array(
+        (np.ones(use.size, np.int32), (found.account[use], group)), shape=(len(found.accounts), groups.size)
+    )
+    both = (posted.T @ posted).tocoo()  # accounts that posted both of two texts
+    again = (both.data >= 2) & (both.row != both.col)
+    linked = csr_array(
+        (np.ones(int(again.sum()), np.int32), (both.row[again], both.col[again])), shape=both.shape
+    )
+    out[use] = _at(posted @ linked, found.account[use], group) > 0
+    return out
+
+
+def _at(matrix: csr_array, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Values of a sparse matrix at the places given."""
+    coo = matrix.tocoo()
+    width = matrix.shape[1]
+    places = coo.row.astype(np.int64) * width + coo.col
+    order = np.argsort(places)
+    wanted = row.astype(np.int64) * width + column
+    at = np.minimum(np.searchsorted(places[order], wanted), max(places.size - 1, 0))
+    if not places.size:
+        return np.zeros(len(row), np.int32)
+    out: NDArray[np.int32] = np.where(places[order][at] == wanted, coo.data[order][at], 0).astype(np.int32)
+    return out

@@ -1,0 +1,170 @@
+"""The window table: one fixed-width row per (post, hashtag), and the strings its fingerprints stand for.
+
+Everything Floodmark knows about a hashtag is an array of `ROW` and a mapping from 64-bit fingerprint to
+string. A fingerprint is a pure function of its string, so neither arrival order nor the number of
+partitions can change what a row or a string is. See docs/adr/0001-window-table.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+Rows = NDArray[np.void]
+Keys = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
+
+ROW = np.dtype(
+    [
+        ("post", "<u8"),  # key of the post's id
+        ("account", "<u8"),  # key of the author's id
+        ("time_ms", "<i8"),  # event time, milliseconds since 1970-01-01 UTC
+        ("text", "<u8"),  # fingerprint of the reading text, 0: no text
+        ("handle", "<u8"),  # fingerprint of the author's handle, 0: unknown
+        ("client", "<u8"),  # fingerprint of the posting client's name, 0: unknown
+        ("target", "<u8"),  # key of the post that is reposted, quoted or replied to, 0: none or unknown
+        ("link", "<u8"),  # fingerprint of the first link's URL, 0: none
+        ("domain", "<u8"),  # fingerprint of the first link's host name, 0: none
+        ("created_day", "<i4"),  # day the account was created, days since 1970-01-01 UTC
+        ("followers", "<u4"),
+        ("following", "<u4"),
+        ("statuses", "<u4"),  # posts the account had sent so far
+        ("likes", "<u4"),
+        ("reposts", "<u4"),
+        ("replies", "<u4"),
+        ("flags", "<u4"),  # `Flag`
+        ("language", "<u2"),  # two ASCII letters, 0: unknown
+        ("kind", "u1"),  # `Kind`
+    ]
+)
+"""Packed, little-endian, 107 bytes. A value counts only if its `Flag` says it is known."""
+
+
+class Kind(IntEnum):
+    """What a post does."""
+
+    ORIGINAL = 0
+    REPLY = 1
+    QUOTE = 2
+    REPOST = 3
+
+
+class Flag(IntFlag):
+    """Which fields a payload carried, and the yes-or-no facts among them."""
+
+    CREATED_KNOWN = 1 << 0
+    FOLLOWERS_KNOWN = 1 << 1
+    FOLLOWING_KNOWN = 1 << 2
+    STATUSES_KNOWN = 1 << 3
+    LIKES_KNOWN = 1 << 4
+    REPOSTS_KNOWN = 1 << 5
+    REPLIES_KNOWN = 1 << 6
+    BIO_KNOWN = 1 << 7
+    BIO = 1 << 8
+    BANNER_KNOWN = 1 << 9
+    BANNER = 1 << 10
+    DEFAULT_PROFILE_KNOWN = 1 << 11
+    DEFAULT_PROFILE = 1 << 12
+    VERIFIED_KNOWN = 1 << 13
+    VERIFIED = 1 << 14
+    COARSE_TIME = 1 << 15
+    """The event time is no finer than a minute: gaps of seconds cannot be read from it."""
+
+
+def flagged(rows: Rows, flag: Flag) -> Mask:
+    """Which rows carry all bits of `flag`; shape (n,)."""
+    bits = np.uint32(flag)
+    out: Mask = (rows["flags"] & bits) == bits
+    return out
+
+
+def distinct(rows: Rows) -> Rows:
+    """One row per post, sorted by event time and then post key, whatever order the rows came in.
+
+    Where one post came with different values (its likes grew between two deliveries), the row with the
+    smallest bytes stays: any choice that does not depend on arrival would do.
+    """
+    if len(rows) < 2:
+        return rows
+    ordered = rows[np.lexsort((rows["post"], rows["time_ms"]))]
+    if np.unique(ordered["post"]).size == len(ordered):
+        return ordered
+    raw = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), ROW.itemsize)
+    by_bytes = rows[np.lexsort(raw.T[::-1])]
+    _, first = np.unique(by_bytes["post"], return_index=True)
+    kept = by_bytes[first]
+    return kept[np.lexsort((kept["post"], kept["time_ms"]))]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The distinct texts of a window; every array is aligned and sorted by `fingerprint`.
+
+    Attributes
+    ----------
+    fingerprint : uint64, shape (k,)
+    canonical : tuple of k strings, what is left of each text for comparison
+    group : int32, shape (k,)
+        Near-identical group of each text, numbered from 0 by falling number of posts; -1 for texts too
+        short to compare.
+    """
+
+    fingerprint: Keys
+    canonical: tuple[str, ...]
+    group: NDArray[np.int32]
+
+    @classmethod
+    def none(cls) -> Texts:
+        """No texts."""
+        return cls(np.empty(0, np.uint64), (), np.empty(0, np.int32))
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What one hashtag looked like in the half-open span `[start_ms, end_ms)`.
+
+    Attributes
+    ----------
+    hashtag : str
+        Without the leading ``#``, case folded.
+    rows : ROW, shape (n,)
+        Distinct by post, sorted by time and then post.
+    texts : Texts
+        The distinct texts of the rows.
+    strings : mapping
+        What the rows' fingerprints and keys stand for. An account or post key that is missing here is the
+        platform's own number: see `show`.
+    """
+
+    hashtag: str
+    start_ms: int
+    end_ms: int
+    rows: Rows
+    texts: Texts = field(default_factory=Texts.none)
+    strings: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def show(self, key: int) -> str:
+        """The string behind a fingerprint or key; a key without one is a platform number and shows as such."""
+        return self.strings.get(int(key), str(int(key)))
+
+    @cached_property
+    def group(self) -> NDArray[np.int32]:
+        """Near-identical group of every row's text, -1 where it has none; shape (n,)."""
+        if not len(self.texts.fingerprint):
+            return np.full(len(self.rows), -1, np.int32)
+        at = np.searchsorted(self.texts.fingerprint, self.rows["text"])
+        at = np.minimum(at, len(self.texts.fingerprint) - 1)
+        found = self.texts.fingerprint[at] == self.rows["text"]
+        out: NDArray[np.int32] = np.where(found, self.texts.group[at], np.int32(-1)).astype(np.int32)
+        return out

@@ -1,0 +1,132 @@
+"""The JSON that leaves Floodmark: alerts and assessments, the same bytes from an archive and live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from detectors.alert import Alert, Told
+from detectors.assessment import Assessment
+from detectors.evidence import Count, Evidence, creation_date_ms
+from streams.clock import iso
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def alert_json(alert: Alert) -> bytes:
+    """One alert as one JSON line without its newline; field order and number format never vary."""
+    return _ENCODER.encode(alert_fields(alert))
+
+
+def alert_fields(alert: Alert) -> dict[str, Any]:
+    """An alert in the order of fields that docs/output.md describes; times are ISO 8601 UTC."""
+    return {
+        "id": alert.id,
+        "kind": alert.kind,
+        "state": alert.state,
+        "hashtag": alert.hashtag,
+        "starts_at": iso(alert.starts_ms),
+        "updated_at": iso(alert.updated_ms),
+        "ends_at": None if alert.ends_ms is None else iso(alert.ends_ms),
+        "severity": alert.severity,
+        **_figures(alert),
+        "coordinated_posts": alert.coordinated_posts,
+        "coordinated_accounts": alert.coordinated_accounts,
+        "sentence": alert.sentence,
+        "findings": [_finding(told) for told in alert.findings],
+        "window": {"start": iso(alert.window_start_ms), "end": iso(alert.updated_ms)},
+        "baseline": alert.baseline,
+        "evidence": _evidence(alert.evidence),
+    }
+
+
+def assessment_json(assessment: Assessment) -> bytes:
+    """One assessed window as one JSON line without its newline; findings without their lists."""
+    return _ENCODER.encode(
+        {
+            "hashtag": assessment.hashtag,
+            "window": {"start": iso(assessment.start_ms), "end": iso(assessment.end_ms)},
+            "kind": assessment.kind,
+            **_figures(assessment),
+            "coordinated_posts": int(assessment.coordinated_posts.size),
+            "coordinated_accounts": int(assessment.coordinated_accounts.size),
+            "sentence": assessment.sentence,
+            "findings": [
+                _finding(
+                    Told(
+                        f.detector,
+                        f.verdict,
+                        f.p_value,
+                        f.effect,
+                        int(f.accounts.size),
+                        int(f.posts.size),
+                        f.sentence,
+                    )
+                )
+                for f in assessment.findings
+            ],
+        }
+    )
+
+
+def _figures(of: Alert | Assessment) -> dict[str, Any]:
+    return {
+        "posts": of.posts,
+        "accounts": of.accounts,
+        "coordinated_share": _round(of.coordinated_share),
+        "texts": of.texts,
+        "off_topic": _round(of.off_topic),
+        "p_value": _significant(of.p_value),
+        "score": round(of.score, 2),
+    }
+
+
+def _finding(told: Told) -> dict[str, Any]:
+    return {
+        "detector": told.detector,
+        "verdict": told.verdict,
+        "p_value": _significant(told.p_value),
+        "effect": _significant(told.effect),
+        "accounts": told.accounts,
+        "posts": told.posts,
+        "sentence": told.sentence,
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "texts": [msgspec.to_builtins(text) for text in evidence.texts],
+        "accounts": [
+            {
+                "id": account.id,
+                "handle": account.handle,
+                "posts": account.posts,
+                "created_at": _day(account.created_day),
+                "score": account.score,
+            }
+            for account in evidence.accounts
+        ],
+        "minutes": _counts(evidence.minutes, "minute", lambda key: iso(int(key))),
+        "gaps_s": _counts(evidence.gaps, "from", int),
+        "created": _counts(evidence.created, "day", lambda key: _day(int(key))),
+        "clients": _counts(evidence.clients, "client", str),
+    }
+
+
+def _counts(counts: Iterable[Count], name: str, show: Any) -> list[Mapping[str, Any]]:
+    return [{name: show(c.key), "coordinated": c.coordinated, "other": c.other} for c in counts]
+
+
+def _day(day: int | None) -> str | None:
+    return None if day is None else iso(creation_date_ms(day))[:10]
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _significant(value: float | None) -> float | None:
+    """Six significant digits: more than anybody checks, few enough to be the same on every machine."""
+    return None if value is None else float(f"{value:.6g}")

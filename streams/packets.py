@@ -1,0 +1,250 @@
+"""What travels on the topic `rows`: the rows of one micro-batch for one destination partition.
+
+A packet says which source offsets it covers, so that its receiver can drop what it has already counted and
+notice what it never got. Packets without rows are sent too: they carry the offsets and the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.table import DAY_MS, ROW, Flag, Rows
+from detectors.text import fingerprint, key, reading
+from streams.posts import MINUTE_MS, Post
+
+VERSION: Final = 1
+_MAX_COUNT: Final = 2**32 - 1
+# Plain integers: combining members of an IntFlag costs more than all the rest of a row.
+_COARSE: Final = int(Flag.COARSE_TIME)
+_CREATED: Final = int(Flag.CREATED_KNOWN)
+_COUNTS_KNOWN: Final = tuple(
+    int(flag)
+    for flag in (
+        Flag.FOLLOWERS_KNOWN,
+        Flag.FOLLOWING_KNOWN,
+        Flag.STATUSES_KNOWN,
+        Flag.LIKES_KNOWN,
+        Flag.REPOSTS_KNOWN,
+        Flag.REPLIES_KNOWN,
+    )
+)
+_ANSWERS: Final = (
+    (int(Flag.BIO_KNOWN), int(Flag.BIO)),
+    (int(Flag.BANNER_KNOWN), int(Flag.BANNER)),
+    (int(Flag.DEFAULT_PROFILE_KNOWN), int(Flag.DEFAULT_PROFILE)),
+    (int(Flag.VERIFIED_KNOWN), int(Flag.VERIFIED)),
+)
+
+
+class UnreadablePacket(ValueError):
+    """A message on the topic of packets that this worker cannot read; says what it found."""
+
+
+class Packet(msgspec.Struct, frozen=True, array_like=True):
+    """Rows of one micro-batch for one destination partition.
+
+    Attributes
+    ----------
+    source : int
+        Partition of the topic `posts` the batch was read from.
+    start, end : int
+        Offsets covered, half-open.
+    clock : list of (time_ms, posts)
+        For every distinct minute of event time in the batch, its newest time and its number of posts,
+        oldest first; over all posts of the batch, not only those with rows here.
+    ended : bool
+        The source said that nothing more will come.
+    hashtags, counts : lists
+        The rows are ordered by hashtag: the first `counts[0]` belong to `hashtags[0]`, and so on.
+    rows : bytes
+        Packed `ROW`.
+    offsets : bytes
+        Source offset of every row, little-endian int64.
+    strings : mapping
+        What the rows' fingerprints stand for.
+    """
+
+    version: int
+    source: int
+    start: int
+    end: int
+    clock: list[tuple[int, int]]
+    ended: bool
+    hashtags: list[str]
+    counts: list[int]
+    rows: bytes
+    offsets: bytes
+    strings: dict[int, str]
+
+    def table(self) -> tuple[Rows, NDArray[np.int64]]:
+        """The rows and the source offset of each."""
+        return np.frombuffer(self.rows, ROW), np.frombuffer(self.offsets, "<i8")
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Packet)
+
+
+def encode(packet: Packet) -> bytes:
+    """A packet as bytes."""
+    return _ENCODER.encode(packet)
+
+
+def decode(payload: bytes) -> Packet:
+    """A packet from bytes.
+
+    Raises
+    ------
+    UnreadablePacket
+        If it is none, or of a later version.
+    """
+    try:
+        packet = _DECODER.decode(payload)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UnreadablePacket(f"this is not a packet of rows: {error}") from error
+    if packet.version != VERSION:
+        raise UnreadablePacket(f"packet version {packet.version}, this worker reads {VERSION}: upgrade all workers")
+    if len(packet.rows) != sum(packet.counts) * ROW.itemsize or len(packet.offsets) != sum(packet.counts) * 8:
+        raise UnreadablePacket(
+            f"packet of {sum(packet.counts)} rows brings {len(packet.rows)} bytes of rows"
+            f" and {len(packet.offsets)} of offsets"
+        )
+    return packet
+
+
+def partition_of(hashtag: str, partitions: int) -> int:
+    """The partition that owns a hashtag; the same on every machine."""
+    return fingerprint(hashtag) % partitions
+
+
+def pack(
+    posts: Sequence[tuple[int, Post]], source: int, start: int, end: int, partitions: int, *, ended: bool = False
+) -> list[Packet]:
+    """Turn a micro-batch into one packet per destination partition.
+
+    Parameters
+    ----------
+    posts : sequence of (source offset, post)
+    source : int
+        The partition they were read from.
+    start, end : int
+        Offsets covered, half-open; posts that could not be read are covered too.
+    partitions : int
+        Number of destination partitions.
+    """
+    per_tag: dict[str, list[tuple[int, tuple[int, ...], Mapping[int, str]]]] = {}
+    for offset, post in posts:
+        if not post.hashtags:
+            continue
+        strings: dict[int, str] = {}
+        row = _row(post, strings)
+        for hashtag in post.hashtags:
+            per_tag.setdefault(hashtag, []).append((offset, row, strings))
+    per_partition: list[list[str]] = [[] for _ in range(partitions)]
+    for hashtag in sorted(per_tag):
+        per_partition[partition_of(hashtag, partitions)].append(hashtag)
+    clock = _clock(post.time_ms for _, post in posts)
+    return [
+        _packet(source, start, end, clock, ended, tags, [per_tag[tag] for tag in tags]) for tags in per_partition
+    ]
+
+
+def _packet(
+    source: int,
+    start: int,
+    end: int,
+    clock: list[tuple[int, int]],
+    ended: bool,
+    hashtags: list[str],
+    entries: list[list[tuple[int, tuple[int, ...], Mapping[int, str]]]],
+) -> Packet:
+    flat = [entry for tag in entries for entry in tag]
+    strings: dict[int, str] = {}
+    for _, _, mine in flat:
+        strings.update(mine)
+    return Packet(
+        version=VERSION,
+        source=source,
+        start=start,
+        end=end,
+        clock=clock,
+        ended=ended,
+        hashtags=hashtags,
+        counts=[len(tag) for tag in entries],
+        rows=np.array([row for _, row, _ in flat], ROW).tobytes(),
+        offsets=np.array([offset for offset, _, _ in flat], "<i8").tobytes(),
+        strings=strings,
+    )
+
+
+def _clock(times_ms: Iterable[int]) -> list[tuple[int, int]]:
+    newest: dict[int, tuple[int, int]] = {}
+    for time_ms in times_ms:
+        minute = time_ms // MINUTE_MS
+        latest, count = newest.get(minute, (time_ms, 0))
+        newest[minute] = (max(latest, time_ms), count + 1)
+    return [newest[minute] for minute in sorted(newest)]
+
+
+def _row(post: Post, strings: dict[int, str]) -> tuple[int, ...]:
+    """The post as a tuple in the order of `ROW`; adds the strings it stands for."""
+    bits = _COARSE if post.resolution_ms >= MINUTE_MS else 0
+    created_ms = post.account_created_ms
+    if created_ms is not None:
+        bits |= _CREATED
+    counts = (post.followers, post.following, post.statuses, post.likes, post.reposts, post.replies)
+    for value, known in zip(counts, _COUNTS_KNOWN, strict=True):
+        if value is not None:
+            bits |= known
+    answers = (post.has_bio, post.has_banner, post.default_profile, post.verified)
+    for answer, (known, yes) in zip(answers, _ANSWERS, strict=True):
+        if answer is not None:
+            bits |= known | yes if answer else known
+    link = post.links[0] if post.links else ""
+    return (
+        _id(post.id, strings),
+        _id(post.account_id, strings),
+        post.time_ms,
+        _string(reading(post.text), strings),
+        _string(post.handle, strings),
+        _string(post.client, strings),
+        key(post.target_id) if post.target_id else 0,
+        fingerprint(link) if link else 0,
+        _string(_host(link), strings),
+        0 if created_ms is None else created_ms // DAY_MS,
+        *(min(value or 0, _MAX_COUNT) for value in counts),
+        bits,
+        _language(post.language),
+        int(post.kind),
+    )
+
+
+def _string(value: str | None, strings: dict[int, str]) -> int:
+    if not value:
+        return 0
+    print_ = fingerprint(value)
+    strings[print_] = value
+    return print_
+
+
+def _id(value: str, strings: dict[int, str]) -> int:
+    number = key(value)
+    if str(number) != value:
+        strings[number] = value
+    return number
+
+
+def _host(link: str) -> str:
+    host = link.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
+    return host.removeprefix("www.")
+
+
+def _language(language: str | None) -> int:
+    if not language or len(language) < 2 or not language.isascii():
+        return 0
+    return ord(language[0]) | ord(language[1]) << 8

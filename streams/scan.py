@@ -1,0 +1,267 @@
+"""`floodmark scan`: an archive through the same functions as the live pipeline, in one process."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final
+
+import msgspec
+
+from detectors.alert import Alert, Reason, State
+from detectors.baseline import Baseline
+from detectors.table import DAY_MS
+from streams import archive
+from streams.clock import iso
+from streams.ledger import Ledger
+from streams.monitor import Evicted, Monitor, Outcome, Rules
+from streams.output import alert_json, assessment_json
+from streams.packets import pack
+from streams.posts import Post
+
+BATCH_RECORDS: Final = 1_000
+SUFFIX: Final = ".part"
+"""Files carry this until the scan is done: an interrupted scan leaves nothing that looks complete."""
+
+ALERTS, ASSESSMENTS, POSTS, ACCOUNTS = "alerts.jsonl", "assessments.jsonl", "posts.csv", "accounts.csv"
+REJECTS, REPORT = "rejects.jsonl", "report.html"
+
+Told = Callable[[Alert, Reason], None]
+
+
+class NothingReadableError(ValueError):
+    """Not one post could be read from what was given."""
+
+
+@dataclass
+class Totals:
+    """What a scan has read so far."""
+
+    files: tuple[str, ...] = ()
+    posts: int = 0
+    untagged: int = 0
+    controls: int = 0
+    rejects: int = 0
+    late: int = 0
+    windows: int = 0
+    accounts: set[str] = field(default_factory=set)
+    hashtags: set[str] = field(default_factory=set)
+    first_ms: int | None = None
+    last_ms: int | None = None
+
+    def add(self, post: Post) -> None:
+        """Count one post."""
+        self.posts += 1
+        self.untagged += not post.hashtags
+        self.accounts.add(post.account_id)
+        self.hashtags.update(post.hashtags)
+        self.first_ms = post.time_ms if self.first_ms is None else min(self.first_ms, post.time_ms)
+        self.last_ms = post.time_ms if self.last_ms is None else max(self.last_ms, post.time_ms)
+
+    def shown(self) -> dict[str, Any]:
+        """As the report and the summary want it."""
+        return {
+            "files": [os.path.basename(name) for name in self.files],
+            "posts": self.posts,
+            "accounts": len(self.accounts),
+            "hashtags": len(self.hashtags),
+            "windows": self.windows,
+            "rejects": self.rejects,
+            "starts_at": None if self.first_ms is None else iso(self.first_ms),
+            "ends_at": None if self.last_ms is None else iso(self.last_ms),
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a scan found: alerts as their JSON lines, first fired first."""
+
+    alerts: tuple[bytes, ...]
+    totals: Totals
+    rejects_by_reason: Mapping[str, int]
+
+    def parsed(self) -> list[dict[str, Any]]:
+        """The alerts as the report and the summary want them."""
+        return [msgspec.json.decode(line) for line in self.alerts]
+
+
+def scan(
+    paths: Sequence[str],
+    out: Path,
+    rules: Rules,
+    *,
+    format: str | None = None,
+    baseline: Baseline | None = None,
+    progress: archive.Progress | None = None,
+    told: Told | None = None,
+    restarted: Callable[[str], None] | None = None,
+) -> Result:
+    """Analyse archives and write every output file but the report.
+
+    Parameters
+    ----------
+    paths : files, "-" is standard input
+    out : folder, made if it is not there
+    progress : called with the bytes consumed
+    told : called as an alert fires, grows or ends
+    restarted : called with the reason when the archive turns out not to be in order and is sorted first
+
+    Raises
+    ------
+    archive.Unreadable
+        If a file cannot be used.
+    NothingReadableError
+        If none of them holds a post.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for spool in (False, True):
+        try:
+            with _Files(out) as files, archive.Rejects(out / (REJECTS + SUFFIX)) as rejects:
+                records = archive.ordered(paths, format, rules.lateness_ms, spool=spool, progress=progress)
+                result = _run(records, tuple(paths), rules, baseline or Baseline.prior(), files, rejects, told)
+        except archive.Disorder as disorder:
+            if restarted is not None:
+                restarted(str(disorder))
+            continue
+        _publish(out)
+        return result
+    raise AssertionError("a spooled archive is in order")
+
+
+def _run(
+    records: Iterator[archive.Record],
+    paths: tuple[str, ...],
+    rules: Rules,
+    baseline: Baseline,
+    files: _Files,
+    rejects: archive.Rejects,
+    told: Told | None,
+) -> Result:
+    totals = Totals(files=paths)
+    monitor = Monitor(0, (0,), rules, baseline)
+    ledger = Ledger()
+    alerts: dict[str, Alert] = {}
+    offset = 0
+    ended = False
+    while not ended:
+        batch = list(islice(records, BATCH_RECORDS))
+        ended = not batch
+        posts = []
+        for record in batch:
+            rejects.add(record)
+            for decoded in record.posts:
+                if isinstance(decoded, Post):
+                    totals.add(decoded)
+                    posts.append((offset, decoded))
+                offset += 1
+        (packet,) = pack(posts, 0, monitor.state.marks.get(0, 0), offset, 1, ended=ended)
+        monitor.apply(monitor.plan(packet))
+        while (hop_ms := monitor.next_hop()) is not None:
+            outcome = monitor.assess(hop_ms)
+            totals.windows += len(outcome.tags)
+            _tell(outcome, files, ledger, alerts, told)
+            files.evicted(monitor.close(outcome), ledger)
+    files.evicted(monitor.evict(), ledger)
+    files.accounts(ledger)
+    lines = tuple(alert_json(alert) for alert in alerts.values())
+    files.lines(ALERTS, lines)
+    totals.rejects, totals.late = rejects.counts.total(), monitor.late_rows
+    if not totals.posts:
+        why = ", ".join(f"{reason} ({count:,})" for reason, count in rejects.counts.most_common(3))
+        raise NothingReadableError(
+            f"{', '.join(paths)}: no post could be read" + (f": {why}" if why else "") + "; see docs/formats.md"
+        )
+    return Result(lines, totals, dict(rejects.counts))
+
+
+def _tell(outcome: Outcome, files: _Files, ledger: Ledger, alerts: dict[str, Alert], told: Told | None) -> None:
+    for tag in outcome.tags:
+        files.lines(ASSESSMENTS, (assessment_json(tag.assessment),))
+        if tag.alert is None or tag.alert.state is State.PENDING:
+            continue
+        if tag.assessment.kind is not None:
+            ledger.mark(tag.assessment)
+        if tag.reason.is_news:
+            alerts[tag.alert.id] = tag.alert
+            if told is not None:
+                told(tag.alert, tag.reason)
+
+
+def _publish(out: Path) -> None:
+    for name in (ALERTS, ASSESSMENTS, POSTS, ACCOUNTS):
+        os.replace(out / (name + SUFFIX), out / name)
+    (out / REJECTS).unlink(missing_ok=True)
+    if (out / (REJECTS + SUFFIX)).exists():
+        os.replace(out / (REJECTS + SUFFIX), out / REJECTS)
+
+
+class _Files:
+    """The output files while they are written; on the way out of an error they are removed."""
+
+    def __init__(self, out: Path) -> None:
+        self._paths = {name: out / (name + SUFFIX) for name in (ALERTS, ASSESSMENTS, POSTS, ACCOUNTS)}
+        self._rejects = out / (REJECTS + SUFFIX)
+        self._open: dict[str, IO[str]] = {}
+
+    def __enter__(self) -> _Files:
+        for name, path in self._paths.items():
+            self._open[name] = path.open("w", encoding="utf-8", newline="")
+        self._posts = csv.writer(self._open[POSTS], lineterminator="\n")
+        self._posts.writerow(("post_id", "hashtag", "coordinated", "text_group", "reason"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._open.values():
+            file.close()
+        if kind is not None:
+            for path in (*self._paths.values(), self._rejects):
+                path.unlink(missing_ok=True)
+
+    def lines(self, name: str, lines: Sequence[bytes]) -> None:
+        """Append JSON lines."""
+        for line in lines:
+            self._open[name].write(line.decode() + "\n")
+
+    def evicted(self, left: Sequence[Evicted], ledger: Ledger) -> None:
+        """Write posts that no later window holds; what is said of them is final."""
+        for tag in left:
+            marks = ledger.settle(tag)
+            for key, text, mark in zip(
+                tag.rows["post"].tolist(), tag.rows["text"].tolist(), marks, strict=True
+            ):
+                self._posts.writerow(
+                    (
+                        tag.strings.get(key, str(key)),
+                        tag.hashtag,
+                        int(mark is not None),
+                        ledger.group(tag.hashtag, text),
+                        "" if mark is None else mark.reason,
+                    )
+                )
+
+    def accounts(self, ledger: Ledger) -> None:
+        """Write every account of every hashtag, coordinated ones and busy ones first."""
+        writer = csv.writer(self._open[ACCOUNTS], lineterminator="\n")
+        writer.writerow(("account_id", "handle", "hashtag", "coordinated", "posts", "score", "created_at"))
+        for hashtag, account in ledger.accounts():
+            created = "" if account.created_day is None else iso(account.created_day * DAY_MS)
+            writer.writerow(
+                (
+                    account.id,
+                    account.handle,
+                    hashtag,
+                    int(account.score is not None),
+                    account.posts,
+                    "" if account.score is None else f"{account.score:.3f}",
+                    created,
+                )
+            )
+
+
