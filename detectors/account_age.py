@@ -51,7 +51,11 @@ class AccountAge:
         span = densest(cells, accounts, mass, WIDTHS_DAYS, min_units=LEAST_SHARING)
         if span is None:
             return Finding(
-                self.name, Verdict.NORMAL, f"{count:,} copying accounts were created on scattered days.", 1.0, 0.0
+                self.name,
+                Verdict.NORMAL,
+                f"{count:,} copying accounts were created on scattered days.",
+                1.0,
+                0.0,
             )
         effect = span.count / span.total
         sentence = (

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from detectors.assessment import AlertKind, Assessment
 from detectors.evidence import Evidence, gather
-from detectors.finding import Verdict
+from detectors.finding import Finding, Verdict
 from detectors.text import fingerprint
 
 
@@ -63,6 +63,19 @@ class Told:
     accounts: int
     posts: int
     sentence: str
+
+    @classmethod
+    def of(cls, finding: Finding) -> Told:
+        """A finding without its lists of accounts and posts."""
+        return cls(
+            finding.detector,
+            finding.verdict,
+            finding.p_value,
+            finding.effect,
+            int(finding.accounts.size),
+            int(finding.posts.size),
+            finding.sentence,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +133,12 @@ def alert_id(hashtag: str, kind: AlertKind, first_hop_ms: int) -> str:
 
 
 def decide(
-    previous: Alert | None, assessment: Assessment, now_ms: int, *, baseline: str = "", policy: Policy | None = None
+    previous: Alert | None,
+    assessment: Assessment,
+    now_ms: int,
+    *,
+    baseline: str = "",
+    policy: Policy | None = None,
 ) -> tuple[Alert | None, Reason]:
     """What becomes of a hashtag's alert at one hop.
 
@@ -205,12 +223,7 @@ def _figures(
         p_value=assessment.p_value,
         score=assessment.score,
         sentence=assessment.sentence,
-        findings=tuple(
-            Told(
-                f.detector, f.verdict, f.p_value, f.effect, int(f.accounts.size), int(f.posts.size), f.sentence
-            )
-            for f in assessment.findings
-        ),
+        findings=tuple(Told.of(finding) for finding in assessment.findings),
         evidence=gather(
             assessment.window,
             assessment.coordinated_posts,

@@ -54,7 +54,8 @@ class Bursts:
         gap_s, accounts, posts = gap_s[near], accounts[near], posts[near]
         if len(gap_s) < LEAST_GAPS:
             return Finding.abstained(
-                self.name, f"Only {len(gap_s):,} gaps between posts of one account; at least {LEAST_GAPS} are needed."
+                self.name,
+                f"Only {len(gap_s):,} gaps between posts of one account; at least {LEAST_GAPS} are needed.",
             )
         found = modes(gap_s, accounts, baseline, min_accounts=LEAST_ACCOUNTS)
         strong = [m for m in found if m.p_value <= SUSPICIOUS and m.ratio >= LEAST_RATIO]
@@ -92,7 +93,12 @@ def within(gap_s: NDArray[np.int64], found: list[Cluster]) -> Mask:
 
 
 def modes(
-    gap_s: NDArray[np.int64], accounts: Keys, baseline: Baseline, *, min_accounts: int = 3, most: int = MOST_MODES
+    gap_s: NDArray[np.int64],
+    accounts: Keys,
+    baseline: Baseline,
+    *,
+    min_accounts: int = 3,
+    most: int = MOST_MODES,
 ) -> list[Cluster]:
     """Intervals of gaps, strongest first, that many accounts share and that hold more than their share.
 
@@ -113,9 +119,7 @@ def modes(
     for _ in range(most):
         own = smoothed(gaps, positions, SMOOTHING_DECADES)
         mass = (PRIOR_GAPS * prior + len(gaps) * own) / (PRIOR_GAPS + len(gaps))
-        mode = densest(
-            gaps, who, mass, WIDTHS_S, min_units=min_accounts, most_relative_width=WIDEST
-        )
+        mode = densest(gaps, who, mass, WIDTHS_S, min_units=min_accounts, most_relative_width=WIDEST)
         if mode is None or mode.p_value > 0.05:
             break
         found.append(mode)

@@ -38,7 +38,8 @@ class Client:
         count = len(both.copiers)
         if count < LEAST_ACCOUNTS:
             return Finding.abstained(
-                self.name, f"The client of {count:,} copying accounts is known; at least {LEAST_ACCOUNTS} are needed."
+                self.name,
+                f"The client of {count:,} copying accounts is known; at least {LEAST_ACCOUNTS} are needed.",
             )
         clients, counts = np.unique(both.copiers["client"], return_counts=True)
         top = int(np.argmax(counts))  # ties: the lowest fingerprint, whatever the order of rows

@@ -44,7 +44,8 @@ class CoPosting:
         count = len(found.accounts)
         if count < LEAST_ACCOUNTS:
             return Finding.abstained(
-                self.name, f"Only {count:,} accounts posted a comparable text; at least {LEAST_ACCOUNTS} are needed."
+                self.name,
+                f"Only {count:,} accounts posted a comparable text; at least {LEAST_ACCOUNTS} are needed.",
             )
         together = co_posted(found)
         texts = np.bincount(found.account, minlength=count)
@@ -53,7 +54,9 @@ class CoPosting:
         flagged = rejected(np.where(shared >= 2, tail, 1.0), FALSE_DISCOVERIES) & (shared >= 2)
         many = int(flagged.sum())
         p_value = bounded(
-            float(betabinom.sf(many - 1, count, baseline.co_posting_alpha, baseline.co_posting_beta)) if many else 1.0
+            float(betabinom.sf(many - 1, count, baseline.co_posting_alpha, baseline.co_posting_beta))
+            if many
+            else 1.0
         )
         effect = many / count
         if not many:

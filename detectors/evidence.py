@@ -188,7 +188,8 @@ def _clients(window: Window, post_is: Mask) -> tuple[Count, ...]:
     yes = np.bincount(at[post_is[known]], minlength=len(clients))
     every = np.bincount(at, minlength=len(clients))
     counts = [
-        Count(window.show(c), int(y), int(e - y)) for c, y, e in zip(clients.tolist(), yes, every, strict=True)
+        Count(window.show(c), int(y), int(e - y))
+        for c, y, e in zip(clients.tolist(), yes, every, strict=True)
     ]
     return tuple(sorted(counts, key=lambda c: (-c.coordinated - c.other, str(c.key)))[:MOST_CLIENTS])
 

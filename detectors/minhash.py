@@ -21,7 +21,9 @@ _CHUNK_GRAMS: Final = 1 << 15  # keeps the 64 hash lanes of a chunk within 16 Mi
 _GENERATOR = np.random.default_rng(0x4D696E48)
 _FACTORS = _GENERATOR.integers(1, 1 << 63, HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _OFFSETS = _GENERATOR.integers(0, 1 << 63, HASHES, dtype=np.uint64)
-_POWERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64)
+_POWERS = np.array(
+    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64
+)
 
 Signatures = NDArray[np.uint32]
 Grams = NDArray[np.uint64]

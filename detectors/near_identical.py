@@ -42,7 +42,9 @@ class NearIdentical:
         groups = int(found.copied.sum())
         copies = int(found.sharing[found.copied].sum()) - groups
         p_value = bounded(
-            float(betabinom.sf(copies - 1, pairs, baseline.copies_alpha, baseline.copies_beta)) if copies else 1.0
+            float(betabinom.sf(copies - 1, pairs, baseline.copies_alpha, baseline.copies_beta))
+            if copies
+            else 1.0
         )
         copied = found.copied[found.group]
         rows = found.rows_of(copied)

@@ -69,7 +69,12 @@ class OffTopic:
         found = shares(window)
         rows = found.rows_of(found.copied[found.group])
         return Finding(
-            self.name, Verdict.SUSPICIOUS, sentence, p_value, effect, posts=np.unique(window.rows["post"][rows])
+            self.name,
+            Verdict.SUSPICIOUS,
+            sentence,
+            p_value,
+            effect,
+            posts=np.unique(window.rows["post"][rows]),
         )
 
 
@@ -108,7 +113,10 @@ def _nearness(
     norm = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     unit = weighted.multiply(1 / np.maximum(norm, 1e-12)[:, None]).tocsr()
     talk = unit[:count]
-    topic = np.asarray(talk.sum(axis=0)).ravel() + TAG_WEIGHT * unit[[len(others) + len(copied)]].toarray().ravel()
+    topic = (
+        np.asarray(talk.sum(axis=0)).ravel()
+        + TAG_WEIGHT * unit[[len(others) + len(copied)]].toarray().ravel()
+    )
     squared = float(topic @ topic)
     raw = np.asarray(talk @ topic).ravel()
     own = np.asarray(talk.multiply(talk).sum(axis=1)).ravel()  # 1, or 0 for a text without weight

@@ -50,7 +50,5 @@ def rejected(p_values: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:
         return np.zeros(0, np.bool_)
     ordered = np.sort(p_values)
     passing = np.flatnonzero(ordered <= rate * np.arange(1, count + 1) / count)
-    out: NDArray[np.bool_] = (
-        p_values <= ordered[passing[-1]] if passing.size else np.zeros(count, np.bool_)
-    )
+    out: NDArray[np.bool_] = p_values <= ordered[passing[-1]] if passing.size else np.zeros(count, np.bool_)
     return out

@@ -18,7 +18,9 @@ from scipy.stats import binom
 
 from detectors.p_values import bounded
 
-STEPS_PER_WIDTH: Final = 4  # starts of an interval of width w are w / 4 apart: the best one is off by an eighth
+STEPS_PER_WIDTH: Final = (
+    4  # starts of an interval of width w are w / 4 apart: the best one is off by an eighth
+)
 SMOOTHING_GRID: Final = 512
 _MOST_CANDIDATES: Final = 400
 

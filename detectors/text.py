@@ -24,7 +24,9 @@ MENTION: Final = "@…"
 
 _LINKS = re.compile(r"https?://\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
 _MENTIONS = re.compile(r"@\w+")
-_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
 _SPACE = re.compile(r"\s+")
 
 _DROPPED = re.compile(

@@ -32,7 +32,10 @@ class AccountLine:
 
 
 class Ledger:
-    """Marks of posts and accounts by hashtag. A post that any window under a firing alert held stays marked."""
+    """Marks of posts and accounts by hashtag.
+
+    A post stays marked once an assessment under a firing alert has named it.
+    """
 
     def __init__(self) -> None:
         self._marks: dict[str, dict[int, Mark]] = {}
@@ -57,9 +60,7 @@ class Ledger:
         window = assessment.window
         names = self._groups.setdefault(assessment.hashtag, {})
         rows = np.isin(window.rows["post"], assessment.coordinated_posts)
-        pairs = np.unique(
-            np.stack((window.group[rows].astype(np.uint64), window.rows["text"][rows])), axis=1
-        )
+        pairs = np.unique(np.stack((window.group[rows].astype(np.uint64), window.rows["text"][rows])), axis=1)
         by_group: dict[int, list[int]] = {}
         for group, text in pairs.T.tolist():
             by_group.setdefault(group, []).append(text)

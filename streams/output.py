@@ -31,10 +31,7 @@ def alert_fields(alert: Alert) -> dict[str, Any]:
         "updated_at": iso(alert.updated_ms),
         "ends_at": None if alert.ends_ms is None else iso(alert.ends_ms),
         "severity": alert.severity,
-        **_figures(alert),
-        "coordinated_posts": alert.coordinated_posts,
-        "coordinated_accounts": alert.coordinated_accounts,
-        "sentence": alert.sentence,
+        **_figures(alert, alert.coordinated_posts, alert.coordinated_accounts),
         "findings": [_finding(told) for told in alert.findings],
         "window": {"start": iso(alert.window_start_ms), "end": iso(alert.updated_ms)},
         "baseline": alert.baseline,
@@ -42,44 +39,48 @@ def alert_fields(alert: Alert) -> dict[str, Any]:
     }
 
 
+class _Order(msgspec.Struct):
+    id: str
+    starts_at: str
+    hashtag: str
+
+
+def latest(lines: Iterable[bytes]) -> tuple[bytes, ...]:
+    """The last line of each alert, by start and then hashtag: one order, however partitions interleave."""
+    newest: dict[str, tuple[_Order, bytes]] = {}
+    for line in lines:
+        order = msgspec.json.decode(line, type=_Order)
+        newest[order.id] = (order, line)
+    ranked = sorted(newest.values(), key=lambda pair: (pair[0].starts_at, pair[0].hashtag, pair[0].id))
+    return tuple(line for _, line in ranked)
+
+
 def assessment_json(assessment: Assessment) -> bytes:
     """One assessed window as one JSON line without its newline; findings without their lists."""
+    posts, accounts = int(assessment.coordinated_posts.size), int(assessment.coordinated_accounts.size)
     return _ENCODER.encode(
         {
             "hashtag": assessment.hashtag,
             "window": {"start": iso(assessment.start_ms), "end": iso(assessment.end_ms)},
             "kind": assessment.kind,
-            **_figures(assessment),
-            "coordinated_posts": int(assessment.coordinated_posts.size),
-            "coordinated_accounts": int(assessment.coordinated_accounts.size),
-            "sentence": assessment.sentence,
-            "findings": [
-                _finding(
-                    Told(
-                        f.detector,
-                        f.verdict,
-                        f.p_value,
-                        f.effect,
-                        int(f.accounts.size),
-                        int(f.posts.size),
-                        f.sentence,
-                    )
-                )
-                for f in assessment.findings
-            ],
+            **_figures(assessment, posts, accounts),
+            "findings": [_finding(Told.of(finding)) for finding in assessment.findings],
         }
     )
 
 
-def _figures(of: Alert | Assessment) -> dict[str, Any]:
+def _figures(of: Alert | Assessment, coordinated_posts: int, coordinated_accounts: int) -> dict[str, Any]:
     return {
         "posts": of.posts,
         "accounts": of.accounts,
+        "coordinated_posts": coordinated_posts,
+        "coordinated_accounts": coordinated_accounts,
         "coordinated_share": _round(of.coordinated_share),
         "texts": of.texts,
         "off_topic": _round(of.off_topic),
         "p_value": _significant(of.p_value),
         "score": round(of.score, 2),
+        "sentence": of.sentence,
     }
 
 

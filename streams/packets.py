@@ -108,7 +108,9 @@ def decode(payload: bytes) -> Packet:
     except (msgspec.DecodeError, ValueError) as error:
         raise UnreadablePacket(f"this is not a packet of rows: {error}") from error
     if packet.version != VERSION:
-        raise UnreadablePacket(f"packet version {packet.version}, this worker reads {VERSION}: upgrade all workers")
+        raise UnreadablePacket(
+            f"packet version {packet.version}, this worker reads {VERSION}: upgrade all workers"
+        )
     if len(packet.rows) != sum(packet.counts) * ROW.itemsize or len(packet.offsets) != sum(packet.counts) * 8:
         raise UnreadablePacket(
             f"packet of {sum(packet.counts)} rows brings {len(packet.rows)} bytes of rows"
@@ -123,7 +125,13 @@ def partition_of(hashtag: str, partitions: int) -> int:
 
 
 def pack(
-    posts: Sequence[tuple[int, Post]], source: int, start: int, end: int, partitions: int, *, ended: bool = False
+    posts: Sequence[tuple[int, Post]],
+    source: int,
+    start: int,
+    end: int,
+    partitions: int,
+    *,
+    ended: bool = False,
 ) -> list[Packet]:
     """Turn a micro-batch into one packet per destination partition.
 
@@ -150,7 +158,8 @@ def pack(
         per_partition[partition_of(hashtag, partitions)].append(hashtag)
     clock = _clock(post.time_ms for _, post in posts)
     return [
-        _packet(source, start, end, clock, ended, tags, [per_tag[tag] for tag in tags]) for tags in per_partition
+        _packet(source, start, end, clock, ended, tags, [per_tag[tag] for tag in tags])
+        for tags in per_partition
     ]
 
 

@@ -20,7 +20,7 @@ from streams import archive
 from streams.clock import iso
 from streams.ledger import Ledger
 from streams.monitor import Evicted, Monitor, Outcome, Rules
-from streams.output import alert_json, assessment_json
+from streams.output import alert_json, assessment_json, latest
 from streams.packets import pack
 from streams.posts import Post
 
@@ -98,6 +98,7 @@ def scan(
     format: str | None = None,
     baseline: Baseline | None = None,
     progress: archive.Progress | None = None,
+    posts: Callable[[int], None] | None = None,
     told: Told | None = None,
     restarted: Callable[[str], None] | None = None,
 ) -> Result:
@@ -108,6 +109,7 @@ def scan(
     paths : files, "-" is standard input
     out : folder, made if it is not there
     progress : called with the bytes consumed
+    posts : called with the posts read so far
     told : called as an alert fires, grows or ends
     restarted : called with the reason when the archive turns out not to be in order and is sorted first
 
@@ -123,11 +125,16 @@ def scan(
         try:
             with _Files(out) as files, archive.Rejects(out / (REJECTS + SUFFIX)) as rejects:
                 records = archive.ordered(paths, format, rules.lateness_ms, spool=spool, progress=progress)
-                result = _run(records, tuple(paths), rules, baseline or Baseline.prior(), files, rejects, told)
+                result = _run(
+                    records, tuple(paths), rules, baseline or Baseline.prior(), files, rejects, told, posts
+                )
         except archive.Disorder as disorder:
             if restarted is not None:
                 restarted(str(disorder))
             continue
+        except NothingReadableError:
+            _publish_rejects(out)
+            raise
         _publish(out)
         return result
     raise AssertionError("a spooled archive is in order")
@@ -141,11 +148,12 @@ def _run(
     files: _Files,
     rejects: archive.Rejects,
     told: Told | None,
+    counted: Callable[[int], None] | None,
 ) -> Result:
     totals = Totals(files=paths)
     monitor = Monitor(0, (0,), rules, baseline)
     ledger = Ledger()
-    alerts: dict[str, Alert] = {}
+    alerts: dict[str, bytes] = {}
     offset = 0
     ended = False
     while not ended:
@@ -159,6 +167,8 @@ def _run(
                     totals.add(decoded)
                     posts.append((offset, decoded))
                 offset += 1
+        if counted is not None:
+            counted(totals.posts)
         (packet,) = pack(posts, 0, monitor.state.marks.get(0, 0), offset, 1, ended=ended)
         monitor.apply(monitor.plan(packet))
         while (hop_ms := monitor.next_hop()) is not None:
@@ -168,18 +178,21 @@ def _run(
             files.evicted(monitor.close(outcome), ledger)
     files.evicted(monitor.evict(), ledger)
     files.accounts(ledger)
-    lines = tuple(alert_json(alert) for alert in alerts.values())
+    lines = latest(alerts.values())
     files.lines(ALERTS, lines)
     totals.rejects, totals.late = rejects.counts.total(), monitor.late_rows
     if not totals.posts:
         why = ", ".join(f"{reason} ({count:,})" for reason, count in rejects.counts.most_common(3))
         raise NothingReadableError(
-            f"{', '.join(paths)}: no post could be read" + (f": {why}" if why else "") + "; see docs/formats.md"
+            f"{', '.join(paths)}: no post could be read{': ' if why else ''}{why};"
+            f" each is in {REJECTS} with its reason, see docs/formats.md"
         )
     return Result(lines, totals, dict(rejects.counts))
 
 
-def _tell(outcome: Outcome, files: _Files, ledger: Ledger, alerts: dict[str, Alert], told: Told | None) -> None:
+def _tell(
+    outcome: Outcome, files: _Files, ledger: Ledger, alerts: dict[str, bytes], told: Told | None
+) -> None:
     for tag in outcome.tags:
         files.lines(ASSESSMENTS, (assessment_json(tag.assessment),))
         if tag.alert is None or tag.alert.state is State.PENDING:
@@ -187,7 +200,7 @@ def _tell(outcome: Outcome, files: _Files, ledger: Ledger, alerts: dict[str, Ale
         if tag.assessment.kind is not None:
             ledger.mark(tag.assessment)
         if tag.reason.is_news:
-            alerts[tag.alert.id] = tag.alert
+            alerts[tag.alert.id] = alert_json(tag.alert)
             if told is not None:
                 told(tag.alert, tag.reason)
 
@@ -195,6 +208,10 @@ def _tell(outcome: Outcome, files: _Files, ledger: Ledger, alerts: dict[str, Ale
 def _publish(out: Path) -> None:
     for name in (ALERTS, ASSESSMENTS, POSTS, ACCOUNTS):
         os.replace(out / (name + SUFFIX), out / name)
+    _publish_rejects(out)
+
+
+def _publish_rejects(out: Path) -> None:
     (out / REJECTS).unlink(missing_ok=True)
     if (out / (REJECTS + SUFFIX)).exists():
         os.replace(out / (REJECTS + SUFFIX), out / REJECTS)
@@ -205,7 +222,6 @@ class _Files:
 
     def __init__(self, out: Path) -> None:
         self._paths = {name: out / (name + SUFFIX) for name in (ALERTS, ASSESSMENTS, POSTS, ACCOUNTS)}
-        self._rejects = out / (REJECTS + SUFFIX)
         self._open: dict[str, IO[str]] = {}
 
     def __enter__(self) -> _Files:
@@ -221,7 +237,7 @@ class _Files:
         for file in self._open.values():
             file.close()
         if kind is not None:
-            for path in (*self._paths.values(), self._rejects):
+            for path in self._paths.values():
                 path.unlink(missing_ok=True)
 
     def lines(self, name: str, lines: Sequence[bytes]) -> None:
@@ -263,5 +279,3 @@ class _Files:
                     created,
                 )
             )
-
-

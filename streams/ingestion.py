@@ -1,0 +1,191 @@
+"""Micro-batches: messages of the topic `posts` become packets on `rows`, and only then are acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from streams import clock, pipeline
+from streams.metrics import Metrics, category
+from streams.packets import encode
+from streams.pipeline import DeadLetter, Ingested, Message
+from streams.settings import Settings, variable
+
+MAX_BATCH_BYTES: Final = 2**20
+"""Payload bytes after which a micro-batch goes, so that its packets stay far below what a broker takes."""
+
+
+class TooManyDead(RuntimeError):
+    """So large a share of the posts could not be read that the deployment must be wrong, not the posts."""
+
+
+class Send(Protocol):
+    """Puts a message on a topic; awaited twice: once until it is queued, then until the broker has it."""
+
+    def __call__(
+        self, topic: str, key: bytes | None, value: bytes, partition: int | None, headers: Mapping[str, bytes]
+    ) -> Awaitable[Awaitable[object]]: ...
+
+
+Acknowledge = Callable[[], object]
+StartOf = Callable[[int, int], Awaitable[int]]
+"""From a source partition and the first offset read from it to the offset its first batch covers from."""
+
+
+@dataclass
+class _Batch:
+    """What was read from one source partition and not sent yet; `start` is None before the first message."""
+
+    start: int | None = None
+    messages: list[Message] = field(default_factory=list)
+    acknowledge: list[Acknowledge] = field(default_factory=list)
+    payloads: int = 0
+    size: int = 0
+    since_s: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Ingestion:
+    """Collects messages per source partition and sends them on as packets.
+
+    The owner of all that is read and not yet sent. Nothing is acknowledged before every packet and dead
+    letter of its batch is with the broker.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, send: Send, start_of: StartOf) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._send = send
+        self._start_of = start_of
+        self._assigned: frozenset[int] = frozenset()
+        self._batches: dict[int, _Batch] = {}
+        self._dead_share = DeadShare(settings.max_dead_share, settings.dead_share_payloads)
+
+    def assign(self, sources: Collection[int]) -> None:
+        """Begin anew with these source partitions."""
+        self._assigned = frozenset(sources)
+        self._batches = {source: _Batch() for source in sources}
+
+    async def release(self) -> None:
+        """Let the batch that is being sent finish and forget the others: the next owner reads them again."""
+        self._assigned = frozenset()
+        for batch in list(self._batches.values()):
+            async with batch.lock:
+                batch.messages.clear()
+
+    async def take(self, source: int, message: Message, acknowledge: Acknowledge) -> None:
+        """Add a message to its batch and send the batch if it is large enough."""
+        batch = self._batches.get(source)
+        if source not in self._assigned or batch is None:
+            return
+        async with batch.lock:
+            if source not in self._assigned:
+                return
+            if batch.start is None:
+                batch.start = await self._start_of(source, message.offset)
+            if message.offset < self._next(batch):
+                acknowledge()
+                return
+            if not batch.messages:
+                batch.since_s = clock.monotonic_s()
+            batch.messages.append(message)
+            batch.acknowledge.append(acknowledge)
+            batch.payloads += message.value.count(b"\n") + 1
+            batch.size += len(message.value)
+            if self._full(batch, message):
+                await self._flush(source, batch)
+
+    async def flush_due(self) -> None:
+        """Send the batches that have waited for long enough."""
+        oldest_s = clock.monotonic_s() - self._settings.batch_ms / 1_000
+        for source, batch in list(self._batches.items()):
+            async with batch.lock:
+                if batch.messages and batch.since_s <= oldest_s:
+                    await self._flush(source, batch)
+
+    def _next(self, batch: _Batch) -> int:
+        return batch.messages[-1].offset + 1 if batch.messages else batch.start or 0
+
+    def _full(self, batch: _Batch, message: Message) -> bool:
+        return (
+            batch.payloads >= self._settings.batch_posts
+            or batch.size >= MAX_BATCH_BYTES
+            or pipeline.PUNCTUATION in message.headers
+        )
+
+    async def _flush(self, source: int, batch: _Batch) -> None:
+        begun_s = clock.monotonic_s()
+        assert batch.start is not None
+        ingested = pipeline.ingest(batch.messages, source, batch.start, self._settings.partitions)
+        self._metrics.ingest_seconds.observe(clock.monotonic_s() - begun_s)
+        self._dead_share.add(ingested.counts)
+        await self._send_all(source, ingested)
+        self._count(ingested)
+        for acknowledge in batch.acknowledge:
+            acknowledge()
+        batch.start = self._next(batch)
+        batch.messages, batch.acknowledge, batch.payloads, batch.size = [], [], 0, 0
+
+    async def _send_all(self, source: int, ingested: Ingested) -> None:
+        settings = self._settings
+        queued = [
+            await self._send(settings.rows_topic, None, encode(packet), partition, {})
+            for partition, packet in enumerate(ingested.packets)
+        ]
+        for dead in ingested.dead:
+            headers = dead_headers(dead, settings.posts_topic, source)
+            queued.append(await self._send(settings.dead_topic, None, dead.invalid.payload, None, headers))
+        await asyncio.gather(*queued)
+
+    def _count(self, ingested: Ingested) -> None:
+        counts = ingested.counts
+        read = {
+            "read": counts["posts"],
+            **{name: counts[name] for name in ("untagged", "control", "invalid")},
+        }
+        for result, number in read.items():
+            self._metrics.posts.labels(result).inc(number)
+        for dead in ingested.dead:
+            self._metrics.dead_letters.labels(category(dead.invalid.reason)).inc()
+
+
+def dead_headers(dead: DeadLetter, topic: str, source: int) -> dict[str, bytes]:
+    """The headers of a dead letter: why it is dead, and where it came from."""
+    return {
+        "reason": dead.invalid.reason.encode(),
+        "topic": topic.encode(),
+        "partition": str(source).encode(),
+        "offset": str(dead.offset).encode(),
+        "line": str(dead.line).encode(),
+    }
+
+
+class DeadShare:
+    """The share of dead posts over spans of so many payloads."""
+
+    def __init__(self, limit: float, payloads: int) -> None:
+        self._limit = limit
+        self._payloads = payloads
+        self._seen = self._dead = 0
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Count a micro-batch before it is acknowledged.
+
+        Raises
+        ------
+        TooManyDead
+            If more than the limit of the last span was dead.
+        """
+        self._seen += sum(counts.values())
+        self._dead += counts["invalid"]
+        if self._seen < self._payloads:
+            return
+        seen, dead, self._seen, self._dead = self._seen, self._dead, 0, 0
+        if dead > self._limit * seen:
+            raise TooManyDead(
+                f"{dead} of the last {seen} payloads could not be read, more than {self._limit:.0%}: look"
+                f" at the reasons on the topic of dead posts, correct the connector or its header `format`,"
+                f" or raise {variable('max_dead_share')}"
+            )

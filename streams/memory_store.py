@@ -1,0 +1,101 @@
+"""State kept in this process: for archives, and as the plain statement of what a store does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from detectors.alert import Alert, State
+from detectors.table import Rows
+from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagState
+from streams.store import lost_hop, lost_mark, lost_to_writer
+from streams.watermark import SourceClock
+
+V = TypeVar("V")
+
+
+@dataclass
+class HeldPartition:
+    """What is stored of one partition."""
+
+    writer: object = None
+    marks: dict[int, int] = field(default_factory=dict)
+    clocks: dict[int, SourceClock] = field(default_factory=dict)
+    assessed_ms: int | None = None
+    rows: dict[str, dict[int, list[Rows]]] = field(default_factory=dict)
+    strings: dict[str, dict[int, str]] = field(default_factory=dict)
+    open: dict[str, Alert] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """A `Store` without servers.
+
+    Parameters
+    ----------
+    partitions : dict, optional
+        What several stores of one process share; its own if not given.
+    """
+
+    def __init__(self, partitions: dict[int, HeldPartition] | None = None) -> None:
+        self._partitions = {} if partitions is None else partitions
+
+    async def load(self, partition: int) -> PartitionState:
+        """Take a partition over; see `Store.load`."""
+        held = self._partitions.setdefault(partition, HeldPartition())
+        held.writer = self
+        tags = {
+            name: TagState(
+                buckets={bucket: list(parts) for bucket, parts in held.rows.get(name, {}).items()},
+                strings=dict(held.strings.get(name, {})),
+                alert=held.open.get(name),
+            )
+            for name in (*held.rows, *(name for name in held.open if name not in held.rows))
+        }
+        return PartitionState(dict(held.marks), dict(held.clocks), held.assessed_ms, tags)
+
+    async def commit(self, partition: int, delta: Delta) -> None:
+        """Store one packet; see `Store.commit`."""
+        held = self._held(partition)
+        found = held.marks.get(delta.source)
+        if found != delta.expected:
+            raise lost_mark(partition, delta.source, delta.expected, found)
+        held.marks[delta.source] = delta.mark
+        held.clocks[delta.source] = delta.clock
+        for (name, bucket), rows in delta.rows.items():
+            held.rows.setdefault(name, {}).setdefault(bucket, []).append(rows)
+        for name, strings in delta.strings.items():
+            held.strings.setdefault(name, {}).update(strings)
+
+    async def record(self, partition: int, outcome: Outcome) -> None:
+        """Store what a hop decided; see `Store.record`."""
+        held = self._held(partition)
+        if held.assessed_ms is not None and held.assessed_ms > outcome.hop_ms:
+            raise lost_hop(partition, outcome.hop_ms, held.assessed_ms)
+        held.assessed_ms = outcome.hop_ms
+        for tag in outcome.tags:
+            name = tag.assessment.hashtag
+            held.open.pop(name, None)
+            if tag.alert is not None and tag.alert.state is not State.RESOLVED:
+                held.open[name] = tag.alert
+
+    async def evict(self, partition: int, evicted: Sequence[Evicted]) -> None:
+        """Drop what no later hop can see; see `Store.evict`."""
+        held = self._held(partition)
+        for one in evicted:
+            _drop(held.rows, one.hashtag, one.buckets)
+            _drop(held.strings, one.hashtag, one.forgotten)
+
+    def _held(self, partition: int) -> HeldPartition:
+        held = self._partitions.setdefault(partition, HeldPartition(self))
+        if held.writer is not self:
+            raise lost_to_writer(partition)
+        return held
+
+
+def _drop(of: dict[str, dict[int, V]], name: str, keys: Sequence[int]) -> None:
+    kept = of.get(name, {})
+    for key in keys:
+        kept.pop(key, None)
+    if not kept:
+        of.pop(name, None)

@@ -1,0 +1,27 @@
+-- Store what one hop decided, if the caller is the writer and no later hop is stored.
+--
+-- KEYS  mark, hop, open, scored
+-- ARGV  writer, hop in ms, oldest hop in ms whose scores are still shown, then msgpack lists:
+--       open alerts (hashtag, json, …), hashtags without one, hashtags with a score, those without
+-- gives {1}, or {0, stored hop or '', stored writer or ''} and nothing is changed
+local writer, hop = redis.call('HGET', KEYS[1], 'writer'), redis.call('GET', KEYS[2])
+if (writer and writer ~= ARGV[1]) or (hop and tonumber(hop) > tonumber(ARGV[2])) then
+  return {0, hop or '', writer or ''}
+end
+redis.call('HSET', KEYS[1], 'writer', ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2])
+local open = cmsgpack.unpack(ARGV[4])
+for i = 1, #open, 2 do
+  redis.call('HSET', KEYS[3], open[i], open[i + 1])
+end
+for _, tag in ipairs(cmsgpack.unpack(ARGV[5])) do
+  redis.call('HDEL', KEYS[3], tag)
+end
+for _, tag in ipairs(cmsgpack.unpack(ARGV[6])) do
+  redis.call('ZADD', KEYS[4], ARGV[2], tag)
+end
+for _, tag in ipairs(cmsgpack.unpack(ARGV[7])) do
+  redis.call('ZREM', KEYS[4], tag)
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. ARGV[3])
+return {1}

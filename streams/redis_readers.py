@@ -1,0 +1,76 @@
+"""What dashboards and web pages find in Redis of one assessed hashtag. Pure: values in, contents out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from detectors.assessment import Assessment
+from detectors.evidence import Count, Evidence, creation_date_ms, gather
+from streams.clock import iso
+from streams.monitor import TagOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Contents of the reader keys of one hashtag, by key part; all values as Redis holds them.
+
+    Attributes
+    ----------
+    hashes : part -> field -> value
+        The part "" is the summary.
+    rankings : part -> member -> score
+    """
+
+    hashes: Mapping[str, Mapping[str, str]]
+    rankings: Mapping[str, Mapping[str, int]]
+
+
+def readable(outcome: TagOutcome) -> Readable:
+    """What readers are shown of one hashtag at one hop."""
+    assessment = outcome.assessment
+    evidence = gather(
+        outcome.window,
+        assessment.coordinated_posts,
+        assessment.coordinated_accounts,
+        assessment.account_scores,
+    )
+    return Readable(
+        {
+            "": summary(assessment),
+            "intervals": {str(count.key): str(_all(count)) for count in evidence.gaps},
+            "created": _created(evidence),
+        },
+        {
+            "texts": {text.text: text.posts for text in evidence.texts},
+            "clients": {str(count.key): _all(count) for count in evidence.clients},
+        },
+    )
+
+
+def summary(assessment: Assessment) -> dict[str, str]:
+    """The rolling figures of one hashtag; `off_topic` and `kind` are left out where there are none."""
+    figures = {
+        "posts": str(assessment.posts),
+        "accounts": str(assessment.accounts),
+        "coordinated_posts": str(assessment.coordinated_posts.size),
+        "coordinated_accounts": str(assessment.coordinated_accounts.size),
+        "coordinated_share": f"{assessment.coordinated_share:.4f}",
+        "texts": str(assessment.texts),
+        "score": f"{assessment.score:.2f}",
+        "window_start": iso(assessment.start_ms),
+        "window_end": iso(assessment.end_ms),
+    }
+    if assessment.off_topic is not None:
+        figures["off_topic"] = f"{assessment.off_topic:.4f}"
+    if assessment.kind is not None:
+        figures["kind"] = assessment.kind.value
+    return figures
+
+
+def _created(evidence: Evidence) -> dict[str, str]:
+    return {iso(creation_date_ms(int(count.key)))[:10]: str(_all(count)) for count in evidence.created}
+
+
+def _all(count: Count) -> int:
+    return count.coordinated + count.other

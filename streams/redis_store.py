@@ -1,0 +1,333 @@
+"""State in Redis 6.2 or later; each partition in one slot of a cluster. docs/redis.md describes the keys."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from importlib.resources import files
+from typing import Any, Final, cast
+
+import msgspec
+import numpy as np
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import NoScriptError
+
+from detectors.alert import Alert, State
+from detectors.table import ROW, Rows
+from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagOutcome, TagState
+from streams.output import alert_json
+from streams.redis_keys import PartitionKeys, ReaderKeys
+from streams.redis_readers import readable
+from streams.settings import EXPIRY_MARGIN_S, Settings
+from streams.store import lost_hop, lost_mark, lost_to_writer
+from streams.watermark import SourceClock
+
+LOAD_KEYS: Final = 500
+"""Keys read in one round trip when a partition is taken over: some megabytes at a time, not all at once."""
+
+_log = logging.getLogger(__name__)
+_PACK: Final = msgspec.msgpack.encode
+_CLOCK: Final = msgspec.msgpack.Decoder(SourceClock)
+_ALERT: Final = msgspec.json.Decoder(Alert)
+
+
+class UnreadableStateError(RuntimeError):
+    """Stored bytes that this version cannot have written; says which key."""
+
+
+def connect(settings: Settings) -> Redis:
+    """A client with the timeouts of the settings; it connects with its first command.
+
+    A broken connection is tried again a few times, which is safe: every write of a `RedisStore` may be sent
+    twice.
+    """
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=settings.redis_timeout_s,
+        socket_connect_timeout=settings.redis_timeout_s,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
+        decode_responses=False,
+    )
+
+
+class RedisStore:
+    """A `Store` in Redis.
+
+    Parameters
+    ----------
+    settings : Settings
+        The address, `key_prefix`, window and lateness, expiry times and `kept_alerts` are used.
+    client : redis.asyncio.Redis, optional
+        With `decode_responses` off; one by the settings' address if not given.
+    """
+
+    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
+        self._client = client or connect(settings)
+        self._prefix = settings.key_prefix
+        self._window_ms = settings.window_s * 1_000
+        self._state_expiry_s = settings.state_expiry_s
+        self._reader_expiry_s = settings.window_s + settings.lateness_s + EXPIRY_MARGIN_S
+        self._alert_expiry_s = settings.alert_expiry_s
+        self._kept_alerts = settings.kept_alerts
+        # Not seeded: it tells this process from every other one, and no result depends on it.
+        self._writer = secrets.token_hex(8)
+        self._commits = 0
+        self._read = ReaderKeys(settings.key_prefix)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    # ------------------------------------------------------------------------------------------ load
+
+    async def load(self, partition: int) -> PartitionState:
+        """Take a partition over; see `Store.load`.
+
+        Raises
+        ------
+        UnreadableStateError
+            If stored rows are of another layout.
+        """
+        keys = PartitionKeys(self._prefix, partition)
+        # First: whatever the last writer still has on its way is refused from here on.
+        await _answer(self._client.hset(keys.mark, "writer", self._writer))
+        async with self._client.pipeline(transaction=False) as pipe:
+            for key in (keys.mark, keys.clock, keys.open):
+                pipe.hgetall(key)
+            pipe.get(keys.hop)
+            pipe.zrange(keys.tags, 0, -1)
+            marks, clocks, alerts, hop, members = await pipe.execute()
+        state = PartitionState(
+            {int(source): int(mark) for source, mark in marks.items() if source.isdigit()},
+            {int(source): _CLOCK.decode(clock) for source, clock in clocks.items()},
+            None if hop is None else int(hop),
+        )
+        for hashtag, alert in alerts.items():
+            state.tags.setdefault(hashtag.decode(), TagState()).alert = _ALERT.decode(alert)
+        await self._load_rows(keys, members, state)
+        await self._load_strings(keys, state)
+        return state
+
+    async def _load_rows(self, keys: PartitionKeys, members: Sequence[bytes], state: PartitionState) -> None:
+        expired = []
+        for chunk in _chunks(members):
+            wanted = [_bucket_of(member) for member in chunk]
+            names = [keys.rows(hashtag, bucket) for hashtag, bucket in wanted]
+            async with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.get(name)
+                values = await pipe.execute()
+            for member, name, (hashtag, bucket), value in zip(chunk, names, wanted, values, strict=True):
+                if value is None:
+                    expired.append(member)
+                else:
+                    tag = state.tags.setdefault(hashtag, TagState())
+                    tag.buckets[bucket] = [_rows_of(name, value)]
+        if expired:
+            _log.warning(
+                "partition %d: %d of %d buckets expired unread; FLOODMARK_STATE_EXPIRY_S is %d",
+                keys.partition,
+                len(expired),
+                len(members),
+                self._state_expiry_s,
+            )
+            for chunk in _chunks(expired):
+                await _answer(self._client.zrem(keys.tags, *chunk))
+
+    async def _load_strings(self, keys: PartitionKeys, state: PartitionState) -> None:
+        for chunk in _chunks(list(state.tags)):
+            async with self._client.pipeline(transaction=False) as pipe:
+                for hashtag in chunk:
+                    pipe.hgetall(keys.texts(hashtag))
+                for hashtag, strings in zip(chunk, await pipe.execute(), strict=True):
+                    state.tags[hashtag].strings = {int(k, 16): v.decode() for k, v in strings.items()}
+
+    # ---------------------------------------------------------------------------------------- commit
+
+    async def commit(self, partition: int, delta: Delta) -> None:
+        """Store one packet; see `Store.commit`. Sent again because its answer was lost, it counts once."""
+        keys = PartitionKeys(self._prefix, partition)
+        self._commits += 1
+        names: list[str] = [keys.mark, keys.clock, keys.tags]
+        args: list[Any] = [
+            self._writer,
+            f"{self._writer}:{self._commits}",
+            delta.source,
+            "" if delta.expected is None else delta.expected,
+            delta.mark,
+            _PACK(delta.clock),
+            self._state_expiry_s,
+            len(delta.rows),
+        ]
+        for (hashtag, bucket), rows in delta.rows.items():
+            names.append(keys.rows(hashtag, bucket))
+            args += (f"{bucket}:{hashtag}", bucket, rows.tobytes())
+        # Strings known before live on with the new rows that stand for them: their expiry is put off too.
+        for hashtag in dict.fromkeys((*delta.strings, *(hashtag for hashtag, _ in delta.rows))):
+            names.append(keys.texts(hashtag))
+            args.append(
+                _PACK([part for k, v in delta.strings.get(hashtag, {}).items() for part in (f"{k:016x}", v)])
+            )
+        done, *found = await _COMMIT.run(self._client, names, args)
+        if not done:
+            mark, writer = found
+            if writer not in (b"", self._writer.encode()):
+                raise lost_to_writer(partition)
+            raise lost_mark(partition, delta.source, delta.expected, int(mark) if mark else None)
+
+    # ---------------------------------------------------------------------------------------- record
+
+    async def record(self, partition: int, outcome: Outcome) -> None:
+        """Store what a hop decided; see `Store.record`.
+
+        Readers are told first and the hop is stored last: after a crash in between the hop is assessed
+        again, with the same outcome, and nobody misses an alert.
+        """
+        keys = PartitionKeys(self._prefix, partition)
+        shown_from_ms = outcome.hop_ms - self._window_ms
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.hget(keys.mark, "writer")
+            pipe.get(keys.hop)
+            pipe.zrangebyscore(keys.scored, "-inf", f"({shown_from_ms}")
+            writer, hop, faded = await pipe.execute()
+        self._refuse(partition, outcome, hop, writer)
+        await self._show(outcome, faded)
+        await self._tell(partition, outcome)
+        open_alerts = {
+            t.assessment.hashtag: t.alert for t in outcome.tags if t.alert is not None and _is_open(t)
+        }
+        scored = [t.assessment.hashtag for t in outcome.tags if _score(t) > 0]
+        args = [
+            self._writer,
+            outcome.hop_ms,
+            shown_from_ms,
+            _PACK([part for name, alert in open_alerts.items() for part in (name, _stored(alert))]),
+            _PACK([t.assessment.hashtag for t in outcome.tags if t.assessment.hashtag not in open_alerts]),
+            _PACK(scored),
+            _PACK([t.assessment.hashtag for t in outcome.tags if _score(t) <= 0]),
+        ]
+        done, *found = await _RECORD.run(self._client, [keys.mark, keys.hop, keys.open, keys.scored], args)
+        if not done:
+            self._refuse(partition, outcome, *found)
+
+    def _refuse(self, partition: int, outcome: Outcome, hop: bytes | None, writer: bytes | None) -> None:
+        if writer and writer != self._writer.encode():
+            raise lost_to_writer(partition)
+        if hop and int(hop) > outcome.hop_ms:
+            raise lost_hop(partition, outcome.hop_ms, int(hop))
+
+    async def _show(self, outcome: Outcome, faded: Sequence[bytes]) -> None:
+        """Replace what dashboards read; every key for itself, for each may live in another slot."""
+        again = {tag.assessment.hashtag.encode() for tag in outcome.tags}
+        async with self._client.pipeline(transaction=False) as pipe:
+            for chunk in _chunks([name for name in faded if name not in again]):
+                pipe.zrem(self._read.tags, *chunk)
+            for tag in outcome.tags:
+                self._show_tag(pipe, tag)
+            if len(pipe):
+                await pipe.execute()
+
+    def _show_tag(self, pipe: Any, tag: TagOutcome) -> None:
+        name, contents = tag.assessment.hashtag, readable(tag)
+        for part, fields in contents.hashes.items():
+            flat = [item for field, value in fields.items() for item in (field, value)]
+            pipe.eval(
+                _REPLACE.text, 1, self._read.tag(name, part), "HSET", self._reader_expiry_s, _PACK(flat)
+            )
+        for part, ranking in contents.rankings.items():
+            flat = [item for member, score in ranking.items() for item in (str(score), member)]
+            pipe.eval(
+                _REPLACE.text, 1, self._read.tag(name, part), "ZADD", self._reader_expiry_s, _PACK(flat)
+            )
+        if _score(tag) > 0:
+            pipe.zadd(self._read.tags, {name: _score(tag)})
+        else:
+            pipe.zrem(self._read.tags, name)
+        if tag.alert is not None and tag.reason.is_news:
+            pipe.set(self._read.alert(tag.alert.id), alert_json(tag.alert), ex=self._alert_expiry_s)
+        elif tag.alert is not None and tag.alert.state is State.FIRING:
+            pipe.expire(self._read.alert(tag.alert.id), self._alert_expiry_s)
+
+    async def _tell(self, partition: int, outcome: Outcome) -> None:
+        args: list[Any] = [partition, outcome.hop_ms, self._kept_alerts]
+        for tag in outcome.tags:
+            if tag.alert is not None and tag.reason.is_news:
+                alert = tag.alert
+                args += (alert.id, alert.hashtag, alert.state.value, tag.reason.value, alert_json(alert))
+        if len(args) > 3:
+            await _TELL.run(self._client, [self._read.alerts, self._read.told], args)
+
+    # ----------------------------------------------------------------------------------------- evict
+
+    async def evict(self, partition: int, evicted: Sequence[Evicted]) -> None:
+        """Drop what no later hop can see; see `Store.evict`. Atomic for each hashtag."""
+        keys = PartitionKeys(self._prefix, partition)
+        for one in evicted:
+            names = [keys.mark, keys.tags, keys.texts(one.hashtag)]
+            names += [keys.rows(one.hashtag, bucket) for bucket in one.buckets]
+            args = [self._writer, _PACK([f"{k:016x}" for k in one.forgotten])]
+            args += [f"{bucket}:{one.hashtag}" for bucket in one.buckets]
+            (done,) = await _EVICT.run(self._client, names, args)
+            if not done:
+                raise lost_to_writer(partition)
+
+
+class _Script:
+    """A Lua script, sent by its digest and in full only where Redis does not know it yet."""
+
+    def __init__(self, name: str) -> None:
+        self.text = files("streams").joinpath(f"{name}.lua").read_text("utf-8")
+        self._sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Redis, keys: Sequence[str], args: Iterable[Any]) -> Any:
+        try:
+            return await _answer(client.evalsha(self._sha, len(keys), *keys, *args))
+        except NoScriptError:
+            return await _answer(client.eval(self.text, len(keys), *keys, *args))
+
+
+_COMMIT: Final = _Script("commit")
+_RECORD: Final = _Script("record")
+_EVICT: Final = _Script("evict")
+_TELL: Final = _Script("tell")
+_REPLACE: Final = _Script("replace")
+
+
+async def _answer(answer: Any) -> Any:
+    # redis-py types its commands for blocking and asynchronous clients at once.
+    return await cast("Awaitable[Any]", answer)
+
+
+def _stored(alert: Alert) -> str:
+    # A string: the msgpack of Redis 6.2 knows no bytes.
+    return msgspec.json.encode(alert).decode()
+
+
+def _is_open(tag: TagOutcome) -> bool:
+    return tag.alert is not None and tag.alert.state is not State.RESOLVED
+
+
+def _score(tag: TagOutcome) -> float:
+    return round(tag.assessment.score, 2)
+
+
+def _bucket_of(member: bytes) -> tuple[str, int]:
+    bucket, _, hashtag = member.decode().partition(":")
+    return hashtag, int(bucket)
+
+
+def _rows_of(key: str, value: bytes) -> Rows:
+    if len(value) % ROW.itemsize:
+        raise UnreadableStateError(
+            f"{key} holds {len(value)} bytes, no multiple of a row's {ROW.itemsize}: another version"
+            " wrote it; finish with that version, or start with another FLOODMARK_KEY_PREFIX"
+        )
+    return np.frombuffer(value, ROW)
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (items[at : at + LOAD_KEYS] for at in range(0, len(items), LOAD_KEYS))

@@ -1,0 +1,81 @@
+"""Where a partition's state outlives its process: one protocol, kept in memory or in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from streams.monitor import Delta, Evicted, Outcome, PartitionState
+
+
+class OwnershipLost(RuntimeError):  # noqa: N818 - the name says what happened
+    """Another worker has taken this partition over: stop, and count nothing twice."""
+
+
+class Store(Protocol):
+    """State of destination partitions. All writes of one packet or one hop happen or none does.
+
+    A store is the writer of the partitions it loaded, until another store loads them. A store that is not
+    the writer is refused, whatever it wants to write: two workers that both believe to own a partition
+    cannot both go on.
+    """
+
+    async def load(self, partition: int) -> PartitionState:
+        """Take a partition over: everything stored of it; an empty state if nothing is."""
+        ...
+
+    async def commit(self, partition: int, delta: Delta) -> None:
+        """Store rows, strings, mark and clock of one packet.
+
+        Raises
+        ------
+        OwnershipLost
+            If another store took over, or the stored mark of the source is not `delta.expected`.
+        """
+        ...
+
+    async def record(self, partition: int, outcome: Outcome) -> None:
+        """Store what a hop decided: the hop, each tag's open alert, summaries for readers, alerts.
+
+        May be repeated with the same outcome after a crash: nobody is told twice.
+
+        Raises
+        ------
+        OwnershipLost
+            If another store took over, or a later hop is stored already.
+        """
+        ...
+
+    async def evict(self, partition: int, evicted: Sequence[Evicted]) -> None:
+        """Drop the buckets and strings that no later hop can see.
+
+        Raises
+        ------
+        OwnershipLost
+            If another store took over.
+        """
+        ...
+
+
+def lost_to_writer(partition: int) -> OwnershipLost:
+    """The refusal of a store that is no longer the writer."""
+    return OwnershipLost(
+        f"partition {partition} was taken over by another worker: this one stops; restart it to join in again"
+    )
+
+
+def lost_mark(partition: int, source: int, expected: int | None, found: int | None) -> OwnershipLost:
+    """The refusal of a packet that does not continue what is stored."""
+    shown = ["none" if mark is None else str(mark) for mark in (expected, found)]
+    return OwnershipLost(
+        f"partition {partition} expected mark {shown[0]} of source partition {source}, but {shown[1]} is"
+        " stored: another worker counts the same packets; this one stops; restart it to join in again"
+    )
+
+
+def lost_hop(partition: int, hop_ms: int, found_ms: int) -> OwnershipLost:
+    """The refusal of a hop that was passed already."""
+    return OwnershipLost(
+        f"partition {partition} brings hop {hop_ms}, but hop {found_ms} is stored: another worker went"
+        " further; this one stops; restart it to join in again"
+    )

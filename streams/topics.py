@@ -1,0 +1,200 @@
+"""The topics of a deployment: made if missing, refused if they do not fit the settings."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams import clock
+from streams.settings import Settings, variable
+
+REACH_S: Final = 10.0
+"""How long to try to reach a broker."""
+
+MAX_MESSAGE_BYTES: Final = 16 * 2**20
+"""A packet holds the rows and strings of a micro-batch; brokers refuse more than 1 MiB by default."""
+
+SINGLE: Final = 1
+"""Alerts and dead letters are few, and whoever reads them wants them in one order."""
+
+_POLL_S: Final = 0.1
+_DAY_MS: Final = 24 * 3_600_000
+_UNKNOWN_TOPIC: Final = 3
+
+
+class BrokerError(RuntimeError):
+    """The broker is away or refuses; one line with its address and the remedy."""
+
+
+class TopicMismatchError(RuntimeError):
+    """A topic exists with another number of partitions than the settings say."""
+
+
+def ensure(settings: Settings) -> None:
+    """Make the topics that are missing and check the partitions of those that are there.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached or refuses to make a topic.
+    TopicMismatchError
+        If a topic's number of partitions is not that of the settings.
+    """
+    wanted = _wanted(settings)
+    with _admin(settings.kafka_servers, REACH_S) as admin:
+        missing = {
+            name: wanted[name] for name, count in _partitions(admin, list(wanted)).items() if count == 0
+        }
+        if missing:
+            _create(admin, missing, settings)
+            admin.wait_for_topics(list(missing))
+        for name, count in _partitions(admin, list(wanted)).items():
+            _check(name, count, settings)
+
+
+def answer(servers: Sequence[str], timeout_s: float = REACH_S) -> list[str]:
+    """The names of the topics a broker has: proof that it answers.
+
+    Raises
+    ------
+    BrokerError
+        If it does not answer in time.
+    """
+    with _admin(servers, timeout_s) as admin:
+        return sorted(admin.list_topics())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep kafka-python from logging every attempt to connect: the one error that follows says it."""
+    log = logging.getLogger("kafka")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def reach(servers: Sequence[str], timeout_s: float = REACH_S) -> None:
+    """Wait until one of the brokers takes connections.
+
+    Asked before a client is made: kafka-python leaves threads and sockets behind when it cannot connect.
+
+    Raises
+    ------
+    BrokerError
+        If none does in time.
+    """
+    deadline_s = clock.monotonic_s() + timeout_s
+    while True:
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            try:
+                socket.create_connection((host, int(port)), timeout=timeout_s).close()
+                return
+            except OSError as refusal:
+                error = refusal
+        if clock.monotonic_s() > deadline_s:
+            raise unreachable(servers, error) from error
+        time.sleep(_POLL_S)
+
+
+def unreachable(servers: Sequence[str], error: Exception) -> BrokerError:
+    """What to tell a person whose broker does not answer."""
+    return BrokerError(
+        f"no broker answers at {', '.join(servers)} ({error}): start one,"
+        f" or set {variable('kafka_url')} to yours; `floodmark up` brings its own"
+    )
+
+
+def refused(servers: Sequence[str], error: KafkaError) -> BrokerError:
+    """What to tell a person whose broker answered with an error, or stopped answering."""
+    said = str(error).split("\n", 1)[0][:300]
+    return BrokerError(
+        f"the broker at {', '.join(servers)} did not do as asked: {said}; see the broker's log"
+    )
+
+
+@contextmanager
+def _admin(servers: Sequence[str], timeout_s: float) -> Iterator[KafkaAdminClient]:
+    reach(servers, timeout_s)
+    timeout_ms = int(timeout_s * 1_000)
+    with quiet():
+        try:
+            admin = KafkaAdminClient(
+                bootstrap_servers=list(servers),
+                client_id="floodmark-topics",
+                bootstrap_timeout_ms=timeout_ms,
+                request_timeout_ms=timeout_ms,
+            )
+        except KafkaError as error:
+            raise unreachable(servers, error) from error
+        try:
+            yield admin
+        except KafkaError as error:
+            raise refused(servers, error) from error
+        finally:
+            admin.close()
+
+
+def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
+    # Archived posts carry old times. A broker that took them for the messages' own would delete them at
+    # once, so time of append counts, whatever a producer says.
+    common = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    bounded = {**common, "retention.bytes": str(settings.retention_bytes)}
+    week = {**bounded, "retention.ms": str(7 * _DAY_MS)}
+    month = {**bounded, "retention.ms": str(30 * _DAY_MS)}
+    compacted = {**common, "cleanup.policy": "compact"}
+    shape: Mapping[str, tuple[int, dict[str, str]]] = {
+        settings.posts_topic: (settings.partitions, week),
+        settings.rows_topic: (settings.partitions, week),
+        settings.alerts_topic: (SINGLE, compacted),
+        settings.dead_topic: (SINGLE, month),
+    }
+    return {
+        name: {"num_partitions": count, "replication_factor": settings.replication, "configs": configs}
+        for name, (count, configs) in shape.items()
+    }
+
+
+def _partitions(admin: KafkaAdminClient, names: list[str]) -> dict[str, int]:
+    counts = dict.fromkeys(names, 0)
+    # All topics are asked for: naming one that is not there makes some brokers create it.
+    for topic in admin.describe_topics():
+        if topic["name"] in counts and topic["error_code"] != _UNKNOWN_TOPIC:
+            counts[topic["name"]] = len(topic["partitions"])
+    return counts
+
+
+def _create(admin: KafkaAdminClient, missing: Mapping[str, dict[str, Any]], settings: Settings) -> None:
+    reply = admin.create_topics(dict(missing), raise_errors=False)
+    for topic in reply["topics"]:
+        kind = for_code(topic["error_code"])
+        # Two workers may start at the same time.
+        if topic["error_code"] and kind is not TopicAlreadyExistsError:
+            said = topic.get("error_message") or kind.description or kind.__name__
+            raise BrokerError(
+                f"the broker at {', '.join(settings.kafka_servers)} refused to make the topic"
+                f" {topic['name']}: {said} ({kind.__name__}); make it yourself or change"
+                f" {variable('partitions')}, {variable('replication')} or {variable('retention_bytes')}"
+            )
+
+
+def _check(name: str, count: int, settings: Settings) -> None:
+    partitioned = name in (settings.posts_topic, settings.rows_topic)
+    wanted = settings.partitions if partitioned else SINGLE
+    if count == wanted:
+        return
+    remedy = f"set {variable('partitions')}={count}" if partitioned else "delete it"
+    raise TopicMismatchError(
+        f"topic {name} has {count} partitions, {wanted} expected: {remedy}, or choose other topics with"
+        f" {variable('topic_prefix')} and other keys with {variable('key_prefix')}"
+    )

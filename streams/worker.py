@@ -1,0 +1,100 @@
+"""`floodmark worker`: runs the Faust app in this process until SIGTERM or an error nobody can mend here."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import NoReturn
+
+import faust
+import prometheus_client
+import redis
+from prometheus_client import CollectorRegistry
+
+from detectors.baseline import Baseline
+from streams import app, topics
+from streams.embedded import StartError
+from streams.ending import EXPECTED, STOPPED
+from streams.metrics import Metrics
+from streams.monitoring import StoreAway
+from streams.redis_store import RedisStore
+from streams.settings import Settings, variable
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
+    """Be a worker. Ends the process: status 0 after SIGTERM, 3 with a line that says why, 70 after a bug.
+
+    Raises
+    ------
+    SystemExit
+        Always.
+    """
+    _log_to_stderr(settings)
+    try:
+        topics.ensure(settings)
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        _serve(registry, settings)
+        _answers(settings)
+        store = RedisStore(settings)
+    except EXPECTED as error:
+        log.critical("cannot start: %s", error)
+        sys.exit(STOPPED)
+    built = app.build(settings, metrics, store, baseline or Baseline.prior())
+    faust.Worker(built, quiet=True, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+    sys.exit(0)
+
+
+def _answers(settings: Settings) -> None:
+    client = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=settings.redis_timeout_s)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise StoreAway(
+            f"no Redis answers at {settings.redis_address} ({error}): start one, or set"
+            f" {variable('redis_url')} to yours; `floodmark up` brings its own"
+        ) from error
+    finally:
+        client.close()
+
+
+def _serve(registry: CollectorRegistry, settings: Settings) -> None:
+    try:
+        server, _ = prometheus_client.start_http_server(
+            settings.metrics_port, addr=settings.metrics_host, registry=registry
+        )
+    except OSError as error:
+        raise StartError(
+            f"the metrics cannot be served on {settings.metrics_host}:{settings.metrics_port}"
+            f" ({error.strerror}): set {variable('metrics_port')} to another port, 0 for a free one"
+        ) from error
+    log.info("metrics on http://%s:%d/metrics", settings.metrics_host, server.server_port)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    # Both repeat what is no news to the people who run a worker.
+    for chatty in ("aiokafka", "faust", "mode", "kafka"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def main() -> NoReturn:
+    """Entry of ``python -m streams.worker``, with settings from the environment."""
+    try:
+        settings = Settings.load()
+    except EXPECTED as error:
+        logging.basicConfig(format="%(message)s")
+        log.critical("cannot start: %s", error)
+        sys.exit(STOPPED)
+    run(settings)
+
+
+if __name__ == "__main__":
+    main()
