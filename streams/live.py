@@ -91,7 +91,7 @@ class Stack:
         With the addresses of the servers; set once started.
     folder : Path
     workers : list of Worker
-        Those that were started, whether they still run or not.
+        Those that are to run; take out of it what you stop yourself.
     """
 
     settings: Settings
@@ -111,6 +111,7 @@ class Stack:
         self._folder = folder
         self._overrides = overrides
         self._exits = ExitStack()
+        self._started = 0
         self.workers: list[Worker] = []
 
     def __enter__(self) -> Stack:
@@ -138,7 +139,8 @@ class Stack:
 
     def start_worker(self) -> Worker:
         """Start one more worker; does not wait for it."""
-        number = len(self.workers) + 1
+        self._started += 1
+        number = self._started
         log = self.folder / f"worker-{number}.log"
         # Only one can have the port of the metrics.
         port = self.settings.metrics_port if number == 1 else 0

@@ -291,8 +291,11 @@ class Monitor:
         for tag in outcome.tags:
             name = tag.assessment.hashtag
             keep = tag.alert if tag.alert is not None and tag.alert.state is not State.RESOLVED else None
-            self.state.tags[name].alert = keep
+            state = self.state.tags[name]
+            state.alert = keep
             (self._open.discard if keep is None else self._open.add)(name)
+            if keep is None and not state.buckets:  # its rows left while the alert was still open
+                del self.state.tags[name]
         self._due.pop(outcome.hop_ms, None)
         self.state.assessed_ms = outcome.hop_ms
         if outcome.hop_ms < self._swept_ms + SWEEP_MS:

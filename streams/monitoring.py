@@ -51,11 +51,24 @@ class _Owned:
 
 
 class Monitoring:
-    """Runs the monitors of the partitions this worker owns; one at a time does anything in a partition."""
+    """Runs the monitors of the partitions this worker owns; one at a time does anything in a partition.
+
+    Parameters
+    ----------
+    away_s : float
+        Wall time to wait for a Redis that is away.
+    """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, store: Store, send: Send, baseline: Baseline
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        store: Store,
+        send: Send,
+        baseline: Baseline,
+        away_s: float = REDIS_AWAY_S,
     ) -> None:
+        self._away_s = away_s
         self._settings = settings
         self._metrics = metrics
         self._store = store
@@ -109,7 +122,7 @@ class Monitoring:
         if since_s is None:
             log.warning("Redis at %s is away (%s), waiting", self._settings.redis_address, error)
             return now_s
-        if now_s - since_s > REDIS_AWAY_S:
+        if now_s - since_s > self._away_s:
             raise StoreAway(
                 f"Redis at {self._settings.redis_address} has been away for {now_s - since_s:.0f} s"
                 f" ({error}): start it or correct {variable('redis_url')}; nothing is lost"

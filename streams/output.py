@@ -125,7 +125,7 @@ def _day(day: int | None) -> str | None:
 
 
 def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return None if value is None else round(value, 6)
 
 
 def _significant(value: float | None) -> float | None:

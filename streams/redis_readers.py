@@ -29,12 +29,7 @@ class Readable:
 def readable(outcome: TagOutcome) -> Readable:
     """What readers are shown of one hashtag at one hop."""
     assessment = outcome.assessment
-    evidence = gather(
-        outcome.window,
-        assessment.coordinated_posts,
-        assessment.coordinated_accounts,
-        assessment.account_scores,
-    )
+    evidence = _evidence(outcome)
     return Readable(
         {
             "": summary(assessment),
@@ -45,6 +40,18 @@ def readable(outcome: TagOutcome) -> Readable:
             "texts": {text.text: text.posts for text in evidence.texts},
             "clients": {str(count.key): _all(count) for count in evidence.clients},
         },
+    )
+
+
+def _evidence(outcome: TagOutcome) -> Evidence:
+    assessment, alert = outcome.assessment, outcome.alert
+    if alert is not None and alert.updated_ms == assessment.end_ms:
+        return alert.evidence  # gathered from this very window when the alert was decided on
+    return gather(
+        outcome.window,
+        assessment.coordinated_posts,
+        assessment.coordinated_accounts,
+        assessment.account_scores,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, cast
 
@@ -21,7 +23,7 @@ from detectors.table import ROW, Rows
 from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagOutcome, TagState
 from streams.output import alert_json
 from streams.redis_keys import PartitionKeys, ReaderKeys
-from streams.redis_readers import readable
+from streams.redis_readers import Readable, readable
 from streams.settings import EXPIRY_MARGIN_S, Settings
 from streams.store import lost_hop, lost_mark, lost_to_writer
 from streams.watermark import SourceClock
@@ -52,6 +54,15 @@ def connect(settings: Settings) -> Redis:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
         decode_responses=False,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What readers get of one hashtag; `news` is the alert's JSON if they are to be told."""
+
+    tag: TagOutcome
+    contents: Readable
+    news: bytes | None
 
 
 class RedisStore:
@@ -195,8 +206,10 @@ class RedisStore:
             pipe.zrangebyscore(keys.scored, "-inf", f"({shown_from_ms}")
             writer, hop, faded = await pipe.execute()
         self._refuse(partition, outcome, hop, writer)
-        await self._show(outcome, faded)
-        await self._tell(partition, outcome)
+        # Counting a large hashtag takes tens of milliseconds; the broker must hear from us meanwhile.
+        written = await asyncio.to_thread(_write, outcome)
+        await self._show(written, faded)
+        await self._tell(partition, outcome.hop_ms, written)
         open_alerts = {
             t.assessment.hashtag: t.alert for t in outcome.tags if t.alert is not None and _is_open(t)
         }
@@ -220,19 +233,19 @@ class RedisStore:
         if hop and int(hop) > outcome.hop_ms:
             raise lost_hop(partition, outcome.hop_ms, int(hop))
 
-    async def _show(self, outcome: Outcome, faded: Sequence[bytes]) -> None:
+    async def _show(self, written: Sequence[_Written], faded: Sequence[bytes]) -> None:
         """Replace what dashboards read; every key for itself, for each may live in another slot."""
-        again = {tag.assessment.hashtag.encode() for tag in outcome.tags}
+        again = {one.tag.assessment.hashtag.encode() for one in written}
         async with self._client.pipeline(transaction=False) as pipe:
             for chunk in _chunks([name for name in faded if name not in again]):
                 pipe.zrem(self._read.tags, *chunk)
-            for tag in outcome.tags:
-                self._show_tag(pipe, tag)
+            for one in written:
+                self._show_tag(pipe, one)
             if len(pipe):
                 await pipe.execute()
 
-    def _show_tag(self, pipe: Any, tag: TagOutcome) -> None:
-        name, contents = tag.assessment.hashtag, readable(tag)
+    def _show_tag(self, pipe: Any, one: _Written) -> None:
+        tag, contents, name = one.tag, one.contents, one.tag.assessment.hashtag
         for part, fields in contents.hashes.items():
             flat = [item for field, value in fields.items() for item in (field, value)]
             pipe.eval(
@@ -247,17 +260,17 @@ class RedisStore:
             pipe.zadd(self._read.tags, {name: _score(tag)})
         else:
             pipe.zrem(self._read.tags, name)
-        if tag.alert is not None and tag.reason.is_news:
-            pipe.set(self._read.alert(tag.alert.id), alert_json(tag.alert), ex=self._alert_expiry_s)
+        if tag.alert is not None and one.news is not None:
+            pipe.set(self._read.alert(tag.alert.id), one.news, ex=self._alert_expiry_s)
         elif tag.alert is not None and tag.alert.state is State.FIRING:
             pipe.expire(self._read.alert(tag.alert.id), self._alert_expiry_s)
 
-    async def _tell(self, partition: int, outcome: Outcome) -> None:
-        args: list[Any] = [partition, outcome.hop_ms, self._kept_alerts]
-        for tag in outcome.tags:
-            if tag.alert is not None and tag.reason.is_news:
-                alert = tag.alert
-                args += (alert.id, alert.hashtag, alert.state.value, tag.reason.value, alert_json(alert))
+    async def _tell(self, partition: int, hop_ms: int, written: Sequence[_Written]) -> None:
+        args: list[Any] = [partition, hop_ms, self._kept_alerts]
+        for one in written:
+            alert = one.tag.alert
+            if alert is not None and one.news is not None:
+                args += (alert.id, alert.hashtag, alert.state.value, one.tag.reason.value, one.news)
         if len(args) > 3:
             await _TELL.run(self._client, [self._read.alerts, self._read.told], args)
 
@@ -305,6 +318,13 @@ async def _answer(answer: Any) -> Any:
 def _stored(alert: Alert) -> str:
     # A string: the msgpack of Redis 6.2 knows no bytes.
     return msgspec.json.encode(alert).decode()
+
+
+def _write(outcome: Outcome) -> list[_Written]:
+    return [
+        _Written(tag, readable(tag), alert_json(tag.alert) if tag.alert and tag.reason.is_news else None)
+        for tag in outcome.tags
+    ]
 
 
 def _is_open(tag: TagOutcome) -> bool:

@@ -8,7 +8,7 @@ from typing import Protocol
 from streams.monitor import Delta, Evicted, Outcome, PartitionState
 
 
-class OwnershipLost(RuntimeError):  # noqa: N818 - the name says what happened
+class OwnershipLost(RuntimeError):
     """Another worker has taken this partition over: stop, and count nothing twice."""
 
 

@@ -37,8 +37,13 @@ class TopicMismatchError(RuntimeError):
     """A topic exists with another number of partitions than the settings say."""
 
 
-def ensure(settings: Settings) -> None:
+def ensure(settings: Settings) -> str | None:
     """Make the topics that are missing and check the partitions of those that are there.
+
+    Returns
+    -------
+    str or None
+        The id the broker gave the topic `posts` when it was made; None from brokers before 2.8.
 
     Raises
     ------
@@ -57,6 +62,8 @@ def ensure(settings: Settings) -> None:
             admin.wait_for_topics(list(missing))
         for name, count in _partitions(admin, list(wanted)).items():
             _check(name, count, settings)
+        found = admin.describe_topics([settings.posts_topic])[0].get("topic_id")
+        return str(found) if found else None
 
 
 def answer(servers: Sequence[str], timeout_s: float = REACH_S) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import faust
 import prometheus_client
@@ -19,6 +19,7 @@ from streams.metrics import Metrics
 from streams.monitoring import StoreAway
 from streams.redis_store import RedisStore
 from streams.settings import Settings, variable
+from streams.topics import TopicMismatchError
 
 log = logging.getLogger(__name__)
 
@@ -33,24 +34,41 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
     """
     _log_to_stderr(settings)
     try:
-        topics.ensure(settings)
+        topic_id = topics.ensure(settings)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         _serve(registry, settings)
-        _answers(settings)
+        same_topic(settings, topic_id)
         store = RedisStore(settings)
     except EXPECTED as error:
         log.critical("cannot start: %s", error)
         sys.exit(STOPPED)
     built = app.build(settings, metrics, store, baseline or Baseline.prior())
-    faust.Worker(built, quiet=True, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+    runner = faust.Worker(built, quiet=True, override_logging=False, redirect_stdouts=False)
+    runner.spinner = None  # it writes the terminal's codes into logs
+    runner.execute_from_commandline()
     sys.exit(0)
 
 
-def _answers(settings: Settings) -> None:
+def same_topic(settings: Settings, topic_id: str | None) -> None:
+    """Check that the state in Redis is about the topic `posts` there is now.
+
+    A topic that was deleted and made again counts its offsets from 0: all its posts would pass for counted.
+
+    Raises
+    ------
+    TopicMismatchError
+        If the topic was made anew since.
+    StoreAway
+        If Redis does not answer.
+    """
     client = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=settings.redis_timeout_s)
+    key = f"{settings.key_prefix}:topic"
     try:
-        client.ping()
+        if topic_id is None or client.set(key, topic_id, nx=True):
+            return
+        held: Any = client.get(key)
+        known = held.decode()
     except redis.RedisError as error:
         raise StoreAway(
             f"no Redis answers at {settings.redis_address} ({error}): start one, or set"
@@ -58,6 +76,12 @@ def _answers(settings: Settings) -> None:
         ) from error
     finally:
         client.close()
+    if known != topic_id:
+        raise TopicMismatchError(
+            f"topic {settings.posts_topic} was made anew since the state in Redis was written (its id was"
+            f" {known}, now it is {topic_id}): choose another {variable('key_prefix')}, or delete the keys"
+            f" that start with {settings.key_prefix}:"
+        )
 
 
 def _serve(registry: CollectorRegistry, settings: Settings) -> None:

@@ -1,0 +1,228 @@
+"""The live path with a real broker, a real Redis and real worker processes.
+
+What it tells is compared, byte for byte, with the same posts folded in this process.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from detectors.baseline import Baseline
+from streams import archive, clock, live, pipeline, reference_case, replay
+from streams.ending import STOPPED
+from streams.live import Stack, Worker
+from streams.monitor import Monitor, Rules
+from streams.output import alert_json
+from streams.pipeline import Message
+from streams.settings import Settings
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+DEADLINE_S = 120.0
+"""For anything a test waits for: ten times what it takes on a busy machine with two cores."""
+
+
+@dataclass
+class Topic:
+    """The topic `posts` in memory."""
+
+    partitions: list[list[Message]] = field(default_factory=list)
+
+    def send(self, value: bytes, headers: list[tuple[str, bytes]], partition: int) -> None:
+        held = self.partitions[partition]
+        held.append(Message(len(held), value, dict(headers)))
+
+
+def replayed(path: Path, partitions: int, posts_per_message: int) -> Topic:
+    """The messages that a replay of the file makes."""
+    topic = Topic([[] for _ in range(partitions)])
+    replay.send(archive.read([str(path)]), topic, partitions, posts_per_message=posts_per_message)
+    return topic
+
+
+def in_process(topic: Topic, batch: int = 7) -> list[bytes]:
+    """The news of all partitions without broker, worker or store."""
+    count = len(topic.partitions)
+    monitors = [Monitor(p, range(count), Rules(), Baseline.prior()) for p in range(count)]
+    waiting = [deque(messages) for messages in topic.partitions]
+    news: list[bytes] = []
+    while any(waiting):
+        for source, queue in enumerate(waiting):
+            taken = [queue.popleft() for _ in range(min(batch, len(queue)))]
+            if taken:
+                news += fold(taken, source, monitors)
+    return news
+
+
+def fold(taken: Sequence[Message], source: int, monitors: Sequence[Monitor]) -> Iterator[bytes]:
+    packets = pipeline.ingest(taken, source, taken[0].offset, len(monitors)).packets
+    for packet, monitor in zip(packets, monitors, strict=True):
+        monitor.apply(monitor.plan(packet))
+        while (hop_ms := monitor.next_hop()) is not None:
+            outcome = monitor.assess(hop_ms)
+            yield from (alert_json(t.alert) for t in outcome.tags if t.alert and t.reason.is_news)
+            monitor.close(outcome)
+
+
+def by_hashtag(news: Iterable[bytes]) -> dict[str, list[bytes]]:
+    """What was told of each hashtag in order; what a restarted worker told again counts once."""
+    told: dict[str, list[bytes]] = defaultdict(list)
+    for value in news:
+        mine = told[msgspec.json.decode(value)["hashtag"]]
+        if value not in mine:
+            mine.append(value)
+    return dict(told)
+
+
+def lines(path: Path) -> list[archive.Record]:
+    return list(archive.read([str(path)]))
+
+
+def send(settings: Settings, records: Sequence[archive.Record], first: int, *, end: bool) -> None:
+    """Send records to `posts` as messages `first`, `first` + 1, …, one post each, as replay does."""
+    with replay.producing(settings) as sink:
+        for number, record in enumerate(records, first):
+            headers = [(pipeline.FORMAT, record.format.encode())] if record.format else []
+            sink.send(record.payload, headers, number % settings.partitions)
+        if end:
+            for partition in range(settings.partitions):
+                sink.send(b"", [(pipeline.PUNCTUATION, pipeline.END)], partition)
+
+
+def first_message(settings: Settings, topic: str) -> Any:
+    """The first message of a topic with one partition, waited for."""
+    deadline_s = clock.monotonic_s() + DEADLINE_S
+    consumer = KafkaConsumer(bootstrap_servers=list(settings.kafka_servers), auto_offset_reset="earliest")
+    try:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        while clock.monotonic_s() < deadline_s:
+            for record in consumer.poll(timeout_ms=200).get(partition, ()):
+                return record
+    finally:
+        consumer.close()
+    raise AssertionError(f"nothing came on {topic}")
+
+
+def some_alerts(stack: Stack, count: int) -> None:
+    """Wait until the worker is in the middle of it."""
+    for number, _ in enumerate(live.messages(stack.settings, stack.check, DEADLINE_S), 1):
+        if number == count:
+            return
+
+
+@pytest.fixture(scope="module")
+def flood(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first posts of a tenth of the reference case: less than an hour, one hashtag flooded."""
+    path = tmp_path_factory.mktemp("flood") / "flood.jsonl"
+    path.write_bytes(b"".join(islice(reference_case.generate(seed=1, scale=0.1), 500)))
+    return path
+
+
+@pytest.mark.parametrize("posts_per_message", [1, 50])
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_live_tells_what_the_same_posts_give_in_one_process(
+    flood: Path, partitions: int, posts_per_message: int
+) -> None:
+    expected = by_hashtag(in_process(replayed(flood, partitions, posts_per_message)))
+    assert expected, "the posts hold a flood, so there must be news to compare"
+    with Stack(partitions=partitions, metrics_port=0) as stack:
+        replay.replay([str(flood)], stack.settings, posts_per_message=posts_per_message)
+        told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
+    assert by_hashtag(told) == expected
+    assert len(told) == sum(map(len, expected.values())), "without a restart nothing is told twice"
+
+
+def test_partitions_batches_and_message_sizes_change_nothing(flood: Path) -> None:
+    expected = by_hashtag(in_process(replayed(flood, 1, 50)))
+    assert by_hashtag(in_process(replayed(flood, 4, 1), batch=3)) == expected
+    assert by_hashtag(in_process(replayed(flood, 8, 50), batch=1)) == expected
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["sigterm", "sigkill"])
+def test_a_worker_stopped_midway_changes_no_alert(flood: Path, how: signal.Signals) -> None:
+    expected = by_hashtag(in_process(replayed(flood, 2, 1)))
+    posts = lines(flood)
+    half = len(posts) // 2
+    with Stack(partitions=2, metrics_port=0) as stack:
+        send(stack.settings, posts[:half], 0, end=False)
+        some_alerts(stack, 3)
+        first = stack.workers.pop()
+        first.process.send_signal(how)
+        # Posts keep coming while nobody reads.
+        send(stack.settings, posts[half:], half, end=True)
+        status = first.process.wait(DEADLINE_S)
+        stack.await_ready(stack.start_worker())
+        told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
+    assert status == (0 if how is signal.SIGTERM else -how)
+    assert by_hashtag(told) == expected
+
+
+def test_a_second_worker_takes_its_share_and_changes_no_alert(flood: Path) -> None:
+    expected = by_hashtag(in_process(replayed(flood, 4, 1)))
+    posts = lines(flood)
+    half = len(posts) // 2
+    with Stack(partitions=4, metrics_port=0) as stack:
+        send(stack.settings, posts[:half], 0, end=False)
+        some_alerts(stack, 3)
+        second = stack.start_worker()
+        send(stack.settings, posts[half:], half, end=True)
+        stack.await_ready(second)
+        told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
+        assert owns_some(second)
+    assert by_hashtag(told) == expected
+
+
+def owns_some(worker: Worker) -> bool:
+    return "ready: partitions" in worker.log.read_text()
+
+
+def test_a_payload_that_is_no_post_arrives_among_the_dead_with_its_origin(flood: Path) -> None:
+    good = lines(flood)[0]
+    with Stack(partitions=2, metrics_port=0) as stack:
+        with replay.producing(stack.settings) as sink:
+            sink.send(good.payload, [], 1)
+            sink.send(good.payload + b"\n" + b'{"created_at": "yesterday"', [], 1)
+        dead = first_message(stack.settings, stack.settings.dead_topic)
+    headers = {name: value.decode() for name, value in dead.headers}
+    assert dead.value == b'{"created_at": "yesterday"'
+    assert (headers["topic"], headers["partition"], headers["offset"], headers["line"]) == (
+        "posts",
+        "1",
+        "1",
+        "1",
+    )
+    assert "not JSON" in headers["reason"]
+
+
+def test_a_stream_that_is_mostly_no_posts_stops_the_worker_before_it_is_acknowledged() -> None:
+    with Stack(partitions=1, metrics_port=0, dead_share_payloads=10) as stack:
+        worker = stack.workers[0]
+        with replay.producing(stack.settings) as sink:
+            sink.send(b"\n".join([b"nonsense"] * 20), [], 0)
+        assert worker.process.wait(DEADLINE_S) == STOPPED
+        assert "20 of the last 20 payloads could not be read" in worker.log.read_text()
+        # The batch was not acknowledged: the next worker meets it again.
+        assert stack.start_worker().process.wait(DEADLINE_S) == STOPPED
+
+
+def test_a_packet_nobody_can_read_stops_the_worker_with_one_line() -> None:
+    with Stack(partitions=1, metrics_port=0) as stack:
+        worker = stack.workers[0]
+        rows = stack.settings.model_copy(update={"topic_prefix": ""})
+        with replay.producing(rows, rows.rows_topic) as sink:
+            sink.send(b"no packet", [], 0)
+        assert worker.process.wait(DEADLINE_S) == STOPPED
+        log = worker.log.read_text()
+    assert "this is not a packet of rows" in log
+    assert "Traceback" not in log

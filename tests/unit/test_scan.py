@@ -1,0 +1,113 @@
+"""`scan` over the rebuilt reference case: what it finds, and what it writes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams import reference_case
+from streams.monitor import Rules
+from streams.scan import Result, scan
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def precision_and_recall(found: set[str], true: set[str]) -> tuple[float, float]:
+    return len(found & true) / len(found), len(found & true) / len(true)
+
+
+class Scanned:
+    """One scan of a rebuilt case, with its truth."""
+
+    def __init__(self, folder: Path, seed: int, scale: float = 1.0) -> None:
+        self.case, self.truth_path = reference_case.write(folder, seed=seed, scale=scale)
+        self.truth = rows(self.truth_path)
+        self.out = folder / "out"
+        self.result: Result = scan([str(self.case)], self.out, Rules())
+
+    def true(self, column: str) -> set[str]:
+        return {row[column] for row in self.truth if row["coordinated"] == "1"}
+
+    def found(self, name: str, column: str) -> set[str]:
+        return {row[column] for row in rows(self.out / name) if row["coordinated"] == "1"}
+
+    def alerts(self) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(line) for line in self.result.alerts]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
+    return Scanned(tmp_path_factory.mktemp("full"), seed=11)
+
+
+def check(scanned: Scanned) -> None:
+    (alert,) = scanned.alerts()
+    assert alert["kind"] == "flood"
+    assert alert["texts"] == 30
+    for name, column in (("posts.csv", "post_id"), ("accounts.csv", "account_id")):
+        precision, recall = precision_and_recall(scanned.found(name, column), scanned.true(column))
+        assert precision >= 0.99
+        assert recall >= 0.99
+    share = sum(row["coordinated"] == "1" for row in scanned.truth) / len(scanned.truth)
+    assert alert["coordinated_share"] == pytest.approx(share, abs=0.005)
+    groups = {row["text_group"] for row in rows(scanned.out / "posts.csv") if row["coordinated"] == "1"}
+    assert len(groups) == 30
+
+
+def test_the_reference_case_is_found_whole_and_nobody_else(full: Scanned) -> None:
+    check(full)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_a_smaller_case_of_another_seed_is_found_too(tmp_path: Path, seed: int) -> None:
+    check(Scanned(tmp_path, seed, scale=0.3))
+
+
+def test_the_findings_name_the_published_traits(full: Scanned) -> None:
+    (alert,) = full.alerts()
+    said = {finding["detector"]: finding["sentence"] for finding in alert["findings"]}
+    assert "994 of" in said["account_age"]
+    assert "between 2 February 2016 and 19 February 2016" in said["account_age"]
+    assert "4–5 s" in said["bursts"]
+    assert "21 min" in said["bursts"]
+    assert "Twitter Web Client" in said["client"]
+
+
+def test_every_tagged_post_is_in_posts_csv_once_per_hashtag(full: Scanned) -> None:
+    written = [(row["post_id"], row["hashtag"]) for row in rows(full.out / "posts.csv")]
+    assert len(written) == len(set(written))
+    main = {post for post, hashtag in written if hashtag == reference_case.HASHTAG}
+    assert main == {row["post_id"] for row in full.truth}
+
+
+def test_two_scans_write_the_same_bytes(full: Scanned, tmp_path: Path) -> None:
+    scan([str(full.case)], tmp_path, Rules())
+    for name in ("alerts.jsonl", "assessments.jsonl", "posts.csv", "accounts.csv"):
+        assert (tmp_path / name).read_bytes() == (full.out / name).read_bytes()
+
+
+def test_an_archive_out_of_order_gives_the_same_alerts(full: Scanned, tmp_path: Path) -> None:
+    lines = full.case.read_bytes().splitlines(keepends=True)
+    newest_first = tmp_path / "newest_first.jsonl"
+    newest_first.write_bytes(b"".join(reversed(lines)))
+    told: list[str] = []
+    result = scan([str(newest_first)], tmp_path / "out", Rules(), restarted=told.append)
+    assert len(told) == 1
+    assert "must be sorted by time" in told[0]
+    assert result.alerts == full.result.alerts
+
+
+def test_nothing_is_left_behind_when_a_file_cannot_be_used(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_bytes(b"\x00\x01binary")
+    with pytest.raises(ValueError, match=r"bad\.jsonl"):
+        scan([str(bad)], tmp_path / "out", Rules())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == []
