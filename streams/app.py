@@ -11,7 +11,7 @@ import faust
 from faust.types import TP
 
 from detectors.baseline import Baseline
-from streams import agents, clock
+from streams import agents, clock, topics
 from streams.ending import fatal
 from streams.ingestion import Ingestion
 from streams.metrics import Metrics
@@ -28,7 +28,11 @@ READY: Final = "worker ready:"
 SESSION_S: Final = 6.0
 HEARTBEAT_S: Final = 1.5
 
-log = logging.getLogger(__name__)
+BROKER_AWAY_S: Final = 30.0
+"""How long a worker waits for a broker that is away before it stops."""
+
+WATCH_S: Final = 3.0
+
 ready_log = logging.getLogger("streams.ready")
 ready_log.setLevel(logging.INFO)
 
@@ -62,6 +66,7 @@ def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline
     app.on_partitions_assigned.connect(work.assigned)
     app.task(work.flush)
     app.task(work.tick)
+    app.task(work.watch)
     return app
 
 
@@ -113,6 +118,20 @@ class _Work:
             before_s = now_s
             for line in lines:
                 ready_log.info("%s %s", READY, line)
+
+    async def watch(self) -> None:
+        """Stop when no broker takes connections any more: Faust would try for ever."""
+        away_since_s: float | None = None
+        while not self._app.should_stop:
+            await asyncio.sleep(WATCH_S)
+            try:
+                await asyncio.to_thread(topics.reach, self._settings.kafka_servers, 1.0)
+                away_since_s = None
+            except topics.BrokerError:
+                away_since_s = away_since_s or clock.monotonic_s()
+                if clock.monotonic_s() - away_since_s > BROKER_AWAY_S:
+                    with fatal():
+                        raise
 
     async def _send(
         self, topic: str, key: bytes | None, value: bytes, partition: int | None, headers: Mapping[str, bytes]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from streams import clock, pipeline
 from streams.metrics import Metrics, category
-from streams.packets import encode
+from streams.packets import encode, pack
 from streams.pipeline import DeadLetter, Ingested, Message
+from streams.posts import InvalidPost
 from streams.settings import Settings, variable
 
 MAX_BATCH_BYTES: Final = 2**20
 """Payload bytes after which a micro-batch goes, so that its packets stay far below what a broker takes."""
+
+
+MAX_PACKET_BYTES: Final = 12 * 2**20
+"""Three quarters of `topics.MAX_MESSAGE_BYTES`, which brokers and clients are told to take."""
 
 
 class TooManyDead(RuntimeError):
@@ -118,23 +123,24 @@ class Ingestion:
     async def _flush(self, source: int, batch: _Batch) -> None:
         begun_s = clock.monotonic_s()
         assert batch.start is not None
-        ingested = pipeline.ingest(batch.messages, source, batch.start, self._settings.partitions)
+        parts = within_limit(batch.messages, source, batch.start, self._settings.partitions)
         self._metrics.ingest_seconds.observe(clock.monotonic_s() - begun_s)
-        self._dead_share.add(ingested.counts)
-        await self._send_all(source, ingested)
-        self._count(ingested)
+        for ingested, packets in parts:
+            self._dead_share.add(ingested.counts)
+            await self._send_all(source, ingested.dead, packets)
+            self._count(ingested)
         for acknowledge in batch.acknowledge:
             acknowledge()
         batch.start = self._next(batch)
         batch.messages, batch.acknowledge, batch.payloads, batch.size = [], [], 0, 0
 
-    async def _send_all(self, source: int, ingested: Ingested) -> None:
+    async def _send_all(self, source: int, letters: Sequence[DeadLetter], packets: Sequence[bytes]) -> None:
         settings = self._settings
         queued = [
-            await self._send(settings.rows_topic, None, encode(packet), partition, {})
-            for partition, packet in enumerate(ingested.packets)
+            await self._send(settings.rows_topic, None, packet, partition, {})
+            for partition, packet in enumerate(packets)
         ]
-        for dead in ingested.dead:
+        for dead in letters:
             headers = dead_headers(dead, settings.posts_topic, source)
             queued.append(await self._send(settings.dead_topic, None, dead.invalid.payload, None, headers))
         await asyncio.gather(*queued)
@@ -149,6 +155,34 @@ class Ingestion:
             self._metrics.posts.labels(result).inc(number)
         for dead in ingested.dead:
             self._metrics.dead_letters.labels(category(dead.invalid.reason)).inc()
+
+
+def within_limit(
+    messages: Sequence[Message], source: int, start: int, partitions: int, limit: int = MAX_PACKET_BYTES
+) -> list[tuple[Ingested, list[bytes]]]:
+    """A micro-batch in as many parts as it takes for every packet to be one the broker takes.
+
+    A row is 107 bytes for a hashtag that may cost its writer two, so anybody can make rows out of proportion.
+    A single message that is still too large becomes a dead letter: it would stop every worker that reads it.
+    """
+    ingested = pipeline.ingest(messages, source, start, partitions)
+    packets = [encode(packet) for packet in ingested.packets]
+    largest = max(map(len, packets))
+    if largest <= limit:
+        return [(ingested, packets)]
+    if len(messages) > 1:
+        first, second = messages[: len(messages) // 2], messages[len(messages) // 2 :]
+        return [
+            *within_limit(first, source, start, partitions, limit),
+            *within_limit(second, source, first[-1].offset + 1, partitions, limit),
+        ]
+    (message,) = messages
+    reason = f"its hashtags make {largest} bytes of rows, more than the {limit} of a packet"
+    invalid = InvalidPost(reason=reason, payload=message.value)
+    empty = pack([], source, start, message.offset + 1, partitions)
+    counts = {"posts": 0, "untagged": 0, "control": 0, "invalid": 1}
+    dead = Ingested(empty, [DeadLetter(message.offset, 0, invalid)], counts)
+    return [(dead, [encode(packet) for packet in empty])]
 
 
 def dead_headers(dead: DeadLetter, topic: str, source: int) -> dict[str, bytes]:

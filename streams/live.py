@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -72,7 +73,9 @@ class Worker:
 
 
 class Stack:
-    """An embedded broker, an embedded Redis and workers, as a context manager; leaves nothing running.
+    """An embedded broker, an embedded Redis and workers, as a context manager.
+
+    Leaves nothing running, whether its block ends, raises or is ended by SIGTERM or Ctrl-C.
 
     Parameters
     ----------
@@ -116,6 +119,8 @@ class Stack:
 
     def __enter__(self) -> Stack:
         with ExitStack() as exits:
+            if threading.current_thread() is threading.main_thread():
+                exits.enter_context(embedded.stopping_on_sigterm())
             self.folder = self._folder or Path(
                 exits.enter_context(tempfile.TemporaryDirectory(prefix="floodmark-"))
             )

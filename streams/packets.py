@@ -86,8 +86,15 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
         return np.frombuffer(self.rows, ROW), np.frombuffer(self.offsets, "<i8")
 
 
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    """What every version of a packet begins with."""
+
+    version: int
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Packet)
+_HEAD_DECODER = msgspec.msgpack.Decoder(_Head)
 
 
 def encode(packet: Packet) -> bytes:
@@ -106,17 +113,30 @@ def decode(payload: bytes) -> Packet:
     try:
         packet = _DECODER.decode(payload)
     except (msgspec.DecodeError, ValueError) as error:
-        raise UnreadablePacket(f"this is not a packet of rows: {error}") from error
+        raise UnreadablePacket(_other_version(payload) or f"this is not a packet of rows: {error}") from error
     if packet.version != VERSION:
-        raise UnreadablePacket(
-            f"packet version {packet.version}, this worker reads {VERSION}: upgrade all workers"
-        )
+        raise UnreadablePacket(_version(packet.version))
+    if len(packet.hashtags) != len(packet.counts):
+        raise UnreadablePacket(f"packet of {len(packet.hashtags)} hashtags and {len(packet.counts)} counts")
     if len(packet.rows) != sum(packet.counts) * ROW.itemsize or len(packet.offsets) != sum(packet.counts) * 8:
         raise UnreadablePacket(
             f"packet of {sum(packet.counts)} rows brings {len(packet.rows)} bytes of rows"
             f" and {len(packet.offsets)} of offsets"
         )
     return packet
+
+
+def _version(found: int) -> str:
+    return f"packet version {found}, this worker reads {VERSION}: upgrade all workers"
+
+
+def _other_version(payload: bytes) -> str | None:
+    """What to say of a packet whose shape another version gave it; None if that is not the reason."""
+    try:
+        found = _HEAD_DECODER.decode(payload).version
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return None if found == VERSION else _version(found)
 
 
 def partition_of(hashtag: str, partitions: int) -> int:
@@ -208,7 +228,7 @@ def _row(post: Post, strings: dict[int, str]) -> tuple[int, ...]:
         bits |= _CREATED
     counts = (post.followers, post.following, post.statuses, post.likes, post.reposts, post.replies)
     for value, known in zip(counts, _COUNTS_KNOWN, strict=True):
-        if value is not None:
+        if value is not None and value >= 0:
             bits |= known
     answers = (post.has_bio, post.has_banner, post.default_profile, post.verified)
     for answer, (known, yes) in zip(answers, _ANSWERS, strict=True):
@@ -226,7 +246,7 @@ def _row(post: Post, strings: dict[int, str]) -> tuple[int, ...]:
         fingerprint(link) if link else 0,
         _string(_host(link), strings),
         0 if created_ms is None else created_ms // DAY_MS,
-        *(min(value or 0, _MAX_COUNT) for value in counts),
+        *(max(0, min(value or 0, _MAX_COUNT)) for value in counts),
         bits,
         _language(post.language),
         int(post.kind),

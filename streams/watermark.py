@@ -11,8 +11,8 @@ LEAP_MS: Final = 10 * 60_000
 """A post further ahead of its partition than this moves the clock only once others have followed it."""
 
 LEAP_POSTS: Final = 3
-"""How many posts in a row must be there before a leap is believed: a gap in an archive goes on, one post
-with a wrong date does not."""
+"""How many posts in a row must be so far ahead until that is believed: after a gap in an archive the posts
+go on, one with a wrong date stays alone."""
 
 
 class SourceClock(msgspec.Struct, frozen=True, array_like=True):
@@ -23,7 +23,8 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     newest_ms : int or None
         None until the first post is believed.
     leap_ms : int
-        Newest time of a run of posts far ahead of `newest_ms`.
+        Oldest time of a run of posts far ahead of `newest_ms`: whatever a wrong date among them says, the
+        clock does not go further.
     leap_posts : int
         Length of that run.
     ended : bool
@@ -39,14 +40,11 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         """The clock after a micro-batch of (newest time of a minute in ms, posts), oldest first."""
         newest, leap_ms, leap_posts = self.newest_ms, self.leap_ms, self.leap_posts
         for time_ms, posts in batch:
-            if newest is None or time_ms <= newest + LEAP_MS:
-                newest = time_ms if newest is None else max(newest, time_ms)
-                if leap_posts:
-                    leap_ms = leap_posts = 0
+            if newest is not None and time_ms <= newest + LEAP_MS:
+                newest, leap_ms, leap_posts = max(newest, time_ms), 0, 0
                 continue
-            follows = leap_posts and abs(time_ms - leap_ms) <= LEAP_MS
-            leap_posts = leap_posts + posts if follows else posts
-            leap_ms = max(leap_ms, time_ms) if follows else time_ms
+            leap_ms = min(leap_ms, time_ms) if leap_posts else time_ms
+            leap_posts += posts
             if leap_posts >= LEAP_POSTS:
                 newest, leap_ms, leap_posts = leap_ms, 0, 0
         return SourceClock(newest, leap_ms, leap_posts, ended or (self.ended and not batch))
@@ -65,13 +63,23 @@ def watermark(
     lateness_ms : int
         How far behind its partition's newest post a post may come.
     """
-    told = [clock.newest_ms for clock in clocks.values() if clock.newest_ms is not None]
-    if not told:
-        return None
-    waiting = [s for s in sources if s not in idle and not clocks.get(s, SourceClock()).ended]
-    if not waiting:
-        all_ended = all(clocks.get(s, SourceClock()).ended for s in sources if s not in idle)
-        return max(told) + 1 if all_ended else None
-    newest = [clocks[s].newest_ms if s in clocks else None for s in waiting]
-    least = [time_ms for time_ms in newest if time_ms is not None]
-    return min(least) - lateness_ms if len(least) == len(newest) else None
+    wanted = [clocks.get(source, SourceClock()) for source in sources if source not in idle]
+    waiting = [clock for clock in wanted if not clock.ended]
+    if waiting:
+        newest = [clock.newest_ms for clock in waiting]
+        told = [time_ms for time_ms in newest if time_ms is not None]
+        return min(told) - lateness_ms if len(told) == len(newest) else None
+    return _end(list(clocks.values())) if wanted else None
+
+
+def _end(clocks: Sequence[SourceClock]) -> int | None:
+    """Just after the last post, when nothing more will come from anywhere.
+
+    Leaps too short to be believed in one partition are counted together: how an archive is dealt out over
+    partitions must not decide where it ends.
+    """
+    told = [clock.newest_ms for clock in clocks if clock.newest_ms is not None]
+    leaps = [clock for clock in clocks if clock.leap_posts]
+    if sum(clock.leap_posts for clock in leaps) >= LEAP_POSTS or not told:
+        told += [min(clock.leap_ms for clock in leaps)] if leaps else []
+    return max(told) + 1 if told else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import faust
 import prometheus_client
@@ -12,7 +12,7 @@ import redis
 from prometheus_client import CollectorRegistry
 
 from detectors.baseline import Baseline
-from streams import app, topics
+from streams import app, clock, topics
 from streams.embedded import StartError
 from streams.ending import EXPECTED, STOPPED
 from streams.metrics import Metrics
@@ -20,6 +20,9 @@ from streams.monitoring import StoreAway
 from streams.redis_store import RedisStore
 from streams.settings import Settings, variable
 from streams.topics import TopicMismatchError
+
+REPEAT_S: Final = 30.0
+"""How seldom the same complaint of the Kafka client is logged."""
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +110,25 @@ def _log_to_stderr(settings: Settings) -> None:
     # Both repeat what is no news to the people who run a worker.
     for chatty in ("aiokafka", "faust", "mode", "kafka"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Seldom())
+
+
+class _Seldom(logging.Filter):
+    """Lets aiokafka say the same once in a while: without a broker it logs 70 lines a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_s: dict[object, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka") or record.levelno >= logging.CRITICAL:
+            return True
+        now_s = clock.monotonic_s()
+        if now_s - self._said_s.get(record.msg, -REPEAT_S) < REPEAT_S:
+            return False
+        self._said_s[record.msg] = now_s
+        return True
 
 
 def main() -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -45,6 +46,25 @@ def test_servers_are_stopped_when_the_block_raises(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with pytest.raises(BrokerError):
         topics.answer([url.removeprefix("kafka://")], timeout_s=0.5)
+
+
+def test_sigterm_stops_everything_that_was_started(tmp_path: Path) -> None:
+    code = """
+import signal
+from streams.live import Stack
+with Stack(workers=0) as stack:
+    print(stack.settings.redis_url, stack.settings.kafka_servers[0], flush=True)
+    signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        url, server = parent.stdout.readline().split()
+        parent.terminate()
+        assert parent.wait(30) == 128 + signal.SIGTERM
+    with redis.Redis.from_url(url) as client, pytest.raises(redis.ConnectionError):
+        client.ping()
+    with pytest.raises(BrokerError):
+        topics.reach([server], timeout_s=0.5)
 
 
 def test_an_occupied_port_is_named_with_the_remedy(tmp_path: Path, taken_port: int) -> None:

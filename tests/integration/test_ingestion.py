@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from detectors.baseline import Baseline
 from streams import embedded, formats
 from streams.ending import BUG, STOPPED
-from streams.ingestion import DeadShare, Ingestion, TooManyDead
+from streams.ingestion import DeadShare, Ingestion, TooManyDead, within_limit
 from streams.memory_store import MemoryStore
 from streams.metrics import Metrics
 from streams.monitor import Gap
@@ -107,6 +108,19 @@ async def test_a_message_read_again_is_acknowledged_and_not_sent_again() -> None
     assert len(broker.packets()) == 2
 
 
+def test_a_batch_whose_rows_outgrow_a_packet_goes_in_parts_without_a_gap() -> None:
+    crowded = Message(
+        2, formats.encode(msgspec.structs.replace(post(2), hashtags=tuple(map(str, range(40)))))
+    )
+    parts = within_limit([message(1), crowded, message(3)], 0, 1, 1, limit=2_000)
+    packets = [decode(packet) for _, (packet,) in parts]
+    assert [(p.start, p.end) for p in packets] == [(1, 2), (2, 3), (3, 4)]
+    assert [sum(p.counts) for p in packets] == [1, 0, 1]
+    (dead,) = [letter for ingested, _ in parts for letter in ingested.dead]
+    assert dead.offset == 2
+    assert "more than the 2000 of a packet" in dead.invalid.reason
+
+
 async def test_the_end_of_a_source_goes_at_once() -> None:
     broker = Broker()
     broker.release.set()
@@ -186,13 +200,14 @@ async def test_silence_moves_the_clock_only_after_the_idle_time() -> None:
     settings = Settings.load(partitions=2, idle_s=3, min_posts=1, hold_hops=1)
     registry = CollectorRegistry()
     owned = monitoring(Broker(), settings, metrics=Metrics(registry))
-    posts = [(offset, post(offset * 60)) for offset in range(10)]
-    await owned.take(0, encode(pack(posts, 0, 0, 10, 1)[0]))
+    posts = [(offset, post(offset * 60)) for offset in range(12)]
+    await owned.take(0, encode(pack(posts[:10], 0, 0, 10, 1)[0]))
     await owned.tick(2.0)
-    assert registry.get_sample_value("floodmark_hops_total") == 0, (
-        "source 1 has been silent for less than the idle time"
-    )
+    await owned.take(0, encode(pack(posts[10:], 0, 10, 12, 1)[0]))
+    # Source 1 has been silent for less than the idle time.
+    assert registry.get_sample_value("floodmark_hops_total") == 0
     await owned.tick(2.0)
+    # The newest post is of minute 11, the lateness two minutes: hops 1 to 9.
     assert registry.get_sample_value("floodmark_hops_total") == 9
 
 

@@ -18,7 +18,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from detectors.baseline import Baseline
-from streams import archive, clock, live, pipeline, reference_case, replay
+from streams import archive, clock, live, pipeline, reference_case, replay, scan
 from streams.ending import STOPPED
 from streams.live import Stack, Worker
 from streams.monitor import Monitor, Rules
@@ -141,6 +141,16 @@ def test_live_tells_what_the_same_posts_give_in_one_process(
         told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
     assert by_hashtag(told) == expected
     assert len(told) == sum(map(len, expected.values())), "without a restart nothing is told twice"
+
+
+def test_live_ends_with_the_alerts_a_scan_of_the_same_file_gives(flood: Path, tmp_path: Path) -> None:
+    scanned = scan.scan([str(flood)], tmp_path, Rules()).alerts
+    with Stack(partitions=4, metrics_port=0) as stack:
+        replay.replay([str(flood)], stack.settings)
+        told = live.until_end(stack.settings, stack.check, DEADLINE_S)
+        last = {msgspec.json.decode(value)["id"]: value for value in told}
+    assert scanned, "the posts hold a flood, so there must be alerts to compare"
+    assert sorted(last.values()) == sorted(scanned)
 
 
 def test_partitions_batches_and_message_sizes_change_nothing(flood: Path) -> None:
