@@ -27,9 +27,10 @@ SMOOTHING_DAYS: Final = 180.0
 class AccountAge:
     """A span of up to 32 days in which more of the copying accounts were created than expected.
 
-    Expected: the creation days of the window's other accounts, the copying accounts' own days smoothed over
-    half a year (a community that joined in one year is not evidence), and the stated prior, worth 50
-    accounts. A wave of sign-ups on the whole platform shows in the other accounts too, and so cancels.
+    Expected on each day is the greater of two shares, each joined by the stated prior worth 50 accounts: that
+    of the window's other accounts (a wave of sign-ups on the whole platform shows in them too, and so
+    cancels), and that of the copying accounts' own days smoothed over half a year (a community that joined in
+    one year is not evidence).
 
     Effect: share of the copying accounts created in the span, in [0, 1]. Abstains below 20 copying accounts
     with a known creation day. Blind to aged and bought accounts.
@@ -44,7 +45,8 @@ class AccountAge:
         if count < LEAST_ACCOUNTS:
             return Finding.abstained(
                 self.name,
-                f"The creation day of {count:,} copying accounts is known; at least {LEAST_ACCOUNTS} are needed.",
+                f"The creation day of {count:,} copying accounts is known;"
+                f" at least {LEAST_ACCOUNTS} are needed.",
             )
         cells, mass = _cells(both.copiers, both.others, window.end_ms // DAY_MS, baseline)
         accounts = both.copiers["account"]
@@ -59,8 +61,9 @@ class AccountAge:
             )
         effect = span.count / span.total
         sentence = (
-            f"{span.count:,} of {count:,} copying accounts were created between {day(FIRST_DAY + span.first)} and"
-            f" {day(FIRST_DAY + span.last)}; {percent(span.share)} would be expected there."
+            f"{span.count:,} of {count:,} copying accounts were created between"
+            f" {day(FIRST_DAY + span.first)} and {day(FIRST_DAY + span.last)};"
+            f" {percent(span.share)} would be expected there."
         )
         p_value = bounded(span.p_value)
         if p_value > SUSPICIOUS or span.ratio < LEAST_RATIO:
@@ -80,7 +83,7 @@ class AccountAge:
 def _cells(
     copiers: Rows, others: Rows, last_day: int, baseline: Baseline
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Creation days of the copying accounts as cells, and the null mass of each cell."""
+    """Creation days of the copying accounts as cells, and the most that is expected of each cell."""
     prior = baseline.day_mass(last_day)
     size = len(prior)
 
@@ -90,5 +93,6 @@ def _cells(
     mine = cells(copiers)
     own = smoothed(mine, np.arange(size + 1, dtype=np.float64), SMOOTHING_DAYS)
     rest = np.bincount(cells(others), minlength=size)
-    mass = (PRIOR_ACCOUNTS * prior + len(mine) * own + rest) / (PRIOR_ACCOUNTS + len(mine) + len(others))
-    return mine, mass
+    elsewhere = (PRIOR_ACCOUNTS * prior + rest) / (PRIOR_ACCOUNTS + len(others))
+    community = (PRIOR_ACCOUNTS * prior + len(mine) * own) / (PRIOR_ACCOUNTS + len(mine))
+    return mine, np.maximum(elsewhere, community)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
-from detectors.finding import NO_KEYS, Detector, Finding, Verdict
+from detectors.finding import Detector, Finding, Verdict
 from detectors.p_values import combine
 from detectors.shares import shares
 from detectors.table import Keys, Mask, Window
@@ -125,7 +125,7 @@ def assess(
     if worth:
         off = off_topic.verdict is Verdict.SUSPICIOUS
         kind = AlertKind.FLOOD if off else AlertKind.AMPLIFICATION
-    certainty = min(1.0, float(np.log(p_value) / np.log(CERTAIN)))
+    certainty = max(0.0, min(1.0, float(np.log(p_value) / np.log(CERTAIN))))  # 0.0, never -0.0
     texts = int(np.unique(window.group[rows]).size)
     return Assessment(
         hashtag=window.hashtag,
@@ -169,12 +169,16 @@ def _corroborated(by_name: dict[str, Finding], accounts: int, policy: Assessment
     """Whether something else than the copying itself speaks for coordination.
 
     People who copy one another's texts act at their own times, from their own clients, with accounts of any
-    age: where at least two of these are known and ordinary, copying alone accuses nobody.
+    age: where at least two of these are known and ordinary, copying alone accuses nobody, and where all three
+    are, nor does copying what others under the hashtag would not say, as fans do.
     """
     behaviour = [by_name[name].verdict for name in BEHAVIOUR]
-    if Verdict.SUSPICIOUS in behaviour or by_name["off_topic"].verdict is Verdict.SUSPICIOUS:
+    if Verdict.SUSPICIOUS in behaviour:
         return True
-    if behaviour.count(Verdict.NORMAL) >= 2:
+    ordinary = behaviour.count(Verdict.NORMAL)
+    if by_name["off_topic"].verdict is Verdict.SUSPICIOUS and ordinary < len(BEHAVIOUR):
+        return True
+    if ordinary >= 2:
         return False
     texts = float(by_name["co_posting"].evidence.get("median_shared_texts", 0))
     return accounts >= policy.bare_accounts and texts >= policy.bare_texts

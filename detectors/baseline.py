@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 GAP_CELLS: Final = 7_201
 """Gaps of 0 to 7,200 s in cells of one second."""
@@ -67,13 +68,12 @@ def gap_positions() -> NDArray[np.float64]:
     """Decimal logarithm of the edges of the gap cells; a gap of 0 s is below one second."""
     edges = np.arange(GAP_CELLS + 1) - 0.5
     edges[0] = 0.25
-    return np.log10(edges)
+    out: NDArray[np.float64] = np.log10(edges)
+    return out
 
 
 @lru_cache(maxsize=1)
 def _gap_mass() -> NDArray[np.float64]:
-    from scipy.stats import norm
-
     edges = gap_positions()
     bell = np.diff(norm.cdf((edges - np.log10(_MEDIAN_GAP_S)) / _GAP_SPREAD))
     even = np.diff(edges)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 from scipy.stats import mannwhitneyu
 
 from detectors.baseline import Baseline
@@ -24,10 +24,11 @@ MOST_OTHERS: Final = 2_000
 MOST_COPIED: Final = 200
 SUSPICIOUS: Final = 1e-3
 OFF_TOPIC: Final = 0.75
-"""From this share of pairs on, in which the other text is nearer to the topic, the copied texts are off it."""
+"""From this share of pairs on in which the other text is nearer to the topic, the copied ones are off it."""
 
 DIMENSIONS: Final = 1 << 15
 LEAST_LETTERS: Final = 16
+DIGITS: Final = 9  # of a similarity: rounding must not rank texts that share nothing
 TAG_WEIGHT: Final = 5.0  # the hashtag's own words count as much as five posts
 
 
@@ -109,21 +110,25 @@ def _nearness(
     bags = _bags([*others, *copied, words])
     count = len(others)
     frequency = np.asarray((bags[:count] > 0).sum(axis=0)).ravel()
-    weighted = bags.multiply(np.log((1 + count) / (1 + frequency))[None, :]).tocsr()
+    # Every text is weighted as a member of the talk. The frequencies count the other texts themselves; a
+    # copied one is added, here and where it meets the topic, or its rare words would weigh more than theirs.
+    weight = np.log((1 + count) / (1 + frequency))
+    joined = np.log((2 + count) / (2 + frequency))
+    last = count + len(copied)
+    parts = (bags[:count].multiply(weight), bags[count:last].multiply(joined), bags[last:].multiply(weight))
+    weighted = vstack([part.tocsr() for part in parts]).tocsr()
     norm = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     unit = weighted.multiply(1 / np.maximum(norm, 1e-12)[:, None]).tocsr()
     talk = unit[:count]
-    topic = (
-        np.asarray(talk.sum(axis=0)).ravel()
-        + TAG_WEIGHT * unit[[len(others) + len(copied)]].toarray().ravel()
-    )
+    topic = np.asarray(talk.sum(axis=0)).ravel() + TAG_WEIGHT * unit[[last]].toarray().ravel()
     squared = float(topic @ topic)
     raw = np.asarray(talk @ topic).ravel()
     own = np.asarray(talk.multiply(talk).sum(axis=1)).ravel()  # 1, or 0 for a text without weight
     left = np.sqrt(np.maximum(squared - 2 * raw + own, 1e-12))
     near_others = (raw - own) / left
-    near_copied = np.asarray(unit[count : count + len(copied)] @ topic).ravel() / np.sqrt(max(squared, 1e-12))
-    return near_copied, near_others
+    met = unit[count:last].multiply(joined / np.maximum(weight, 1e-12)).tocsr()
+    near_copied = np.asarray(met @ topic).ravel() / np.sqrt(max(squared, 1e-12))
+    return near_copied.round(DIGITS), near_others.round(DIGITS)
 
 
 def _bags(texts: list[str]) -> csr_array:

@@ -1,12 +1,14 @@
 """Joining p-values: across findings that depend on each other, and across many accounts.
 
-Sources: Y. Liu and J. Xie, "Cauchy combination test" (JASA 2020); Y. Benjamini and Y. Hochberg,
-"Controlling the false discovery rate" (JRSS B 1995).
+Sources: Y. Liu and J. Xie, "Cauchy combination test" (JASA 2020); Y. Fang, C. Chang, Y. Park and G. Tseng,
+"Heavy-tailed distribution for combining dependent p-values with asymptotic robustness" (Statistica Sinica
+2023); Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate" (JRSS B 1995).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -15,18 +17,24 @@ from numpy.typing import NDArray
 SMALLEST: Final = 1e-300
 """Smaller p-values are reported as this: no figure below it means anything, and logarithms stay finite."""
 
+LARGEST: Final = 0.99
+"""Larger p-values count as this in a combination: a test that sees nothing at all, whose p-value is 1, would
+be an infinite vote against whatever the others see (Fang et al., the truncated Cauchy combination)."""
+
 
 def combine(p_values: Sequence[float]) -> float:
-    """Cauchy combination: valid in the tail whatever the dependence between the tests.
+    """Truncated Cauchy combination: valid in the tail whatever the dependence between the tests.
 
     >>> round(combine([0.5, 0.5]), 3)
     0.5
+    >>> combine([1e-12, 1.0]) < 1e-11
+    True
     >>> combine([])
     1.0
     """
     if not p_values:
         return 1.0
-    p = np.clip(np.asarray(p_values, np.float64), SMALLEST, 1 - 1e-15)
+    p = np.clip(np.asarray(p_values, np.float64), SMALLEST, LARGEST)
     # tan((1/2 - p) * pi) is 1 / (p * pi) for small p; the direct form loses all digits there
     terms = np.where(p < 1e-8, 1 / (p * np.pi), np.tan((0.5 - p) * np.pi))
     mean = float(terms.mean())
@@ -35,8 +43,8 @@ def combine(p_values: Sequence[float]) -> float:
 
 
 def bounded(p_value: float) -> float:
-    """The p-value within [`SMALLEST`, 1]."""
-    return float(min(1.0, max(SMALLEST, p_value)))
+    """The p-value within [`SMALLEST`, 1]; what could not be computed (NaN) is no evidence, so 1."""
+    return 1.0 if isnan(p_value) else float(min(1.0, max(SMALLEST, p_value)))
 
 
 def rejected(p_values: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:

@@ -22,7 +22,6 @@ STEPS_PER_WIDTH: Final = (
     4  # starts of an interval of width w are w / 4 apart: the best one is off by an eighth
 )
 SMOOTHING_GRID: Final = 512
-_MOST_CANDIDATES: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def densest(
     units : uint64, shape (n,)
         To whom each observation belongs.
     mass : float64, shape (c,)
-        Null probability of each cell; its sum is at most 1.
+        Null probability of each cell, or an upper bound of it.
     widths : in cells
     min_units : int
         An interval that fewer units share is not looked at.
@@ -118,15 +117,18 @@ def densest(
     if not found:
         return None
     table = np.concatenate(found, axis=1)
-    table = table[:, np.lexsort((table[2], table[1], -table[0]))][:, :_MOST_CANDIDATES]
-    for _, start, width, count, expected, tests in table.T.tolist():
-        within = (cells >= start) & (cells < start + width)
-        sharing = int(np.unique(units[within]).size)
+    table = table[:, np.lexsort((table[2], table[1], -table[0]))]
+    order = np.argsort(cells)
+    cells, units = cells[order], units[order]
+    for _, start, width, count, expected, tests in table.T:
+        first, last = int(counts[int(start)]), int(counts[int(start + width)])
+        sharing = int(np.unique(units[first:last]).size)
         if sharing < min_units:
             continue
-        p_value = bounded(tests * float(binom.sf(count - 1, total, expected)))
-        inner = cells[within]
-        return Cluster(int(inner.min()), int(inner.max()), int(count), total, expected, sharing, p_value)
+        p_value = bounded(float(tests) * float(binom.sf(count - 1, total, expected)))
+        return Cluster(
+            int(cells[first]), int(cells[last - 1]), int(count), total, float(expected), sharing, p_value
+        )
     return None
 
 

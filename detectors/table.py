@@ -155,7 +155,7 @@ class Window:
         return len(self.rows)
 
     def show(self, key: int) -> str:
-        """The string behind a fingerprint or key; a key without one is a platform number and shows as such."""
+        """The string behind a fingerprint or key; a key without one is a platform's own number."""
         return self.strings.get(int(key), str(int(key)))
 
     @cached_property

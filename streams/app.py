@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -37,8 +38,11 @@ ready_log = logging.getLogger("streams.ready")
 ready_log.setLevel(logging.INFO)
 
 
-def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline) -> faust.App:
-    """The app of one worker; it starts when `streams.worker` runs it."""
+def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline, folder: Path) -> faust.App:
+    """The app of one worker; it starts when `streams.worker` runs it.
+
+    Faust insists on making a few empty folders; they go into `folder`.
+    """
     app = faust.App(
         settings.group,
         broker=settings.kafka_url,
@@ -55,6 +59,7 @@ def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline
         # Left on, Faust makes topics of its own and elects a leader nobody needs.
         topic_disable_leader=True,
         store="memory://",
+        datadir=folder,
         web_enabled=False,
         worker_redirect_stdouts=False,
         key_serializer="raw",

@@ -51,7 +51,7 @@ __all__ = [
 Progress = Callable[[int], None]
 
 
-class Disorder(ValueError):  # noqa: N818 - not an error of anybody's: archives may be in any order
+class Disorder(ValueError):
     """A post is further behind the newest than the allowed lateness: the archive must be sorted first."""
 
 

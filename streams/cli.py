@@ -64,6 +64,7 @@ def scan(
     Writes alerts.jsonl, assessments.jsonl, posts.csv, accounts.csv and report.html, and rejects.jsonl if
     something could not be read. Ends with status 0 whether or not there are alerts.
     """
+    from detectors.alert import Reason
     from streams import progress, report, summary
     from streams import scan as scanning
     from streams.output import alert_fields
@@ -80,9 +81,7 @@ def scan(
             told=None
             if json
             else lambda alert, reason: (
-                bar.show(summary.alert_panel(alert_fields(alert)))
-                if reason is scanning.Reason.FIRED
-                else None
+                bar.show(summary.alert_panel(alert_fields(alert))) if reason is Reason.FIRED else None
             ),
             restarted=lambda why: bar.restart(f"{why}; sorting it on disk"),
         )

@@ -109,7 +109,7 @@ def _reasons(assessment: Assessment) -> list[Mark]:
     posts = rows[first]
     mine = posts[np.isin(posts["post"], assessment.coordinated_posts)]
     code = np.zeros(len(mine), np.int64)
-    names = []
+    names: list[str] = []
     for finding in assessment.findings:
         if finding.verdict is not Verdict.SUSPICIOUS:
             continue

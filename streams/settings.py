@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         _POLICY.calm_hops, ge=1, le=10_000, description="calm hops after which it resolves"
     )
 
-    batch_posts: int = Field(500, ge=1, le=100_000, description="messages in one micro-batch at the most")
+    batch_posts: int = Field(500, ge=1, le=100_000, description="payloads in one micro-batch at the most")
     batch_ms: int = Field(
         200, ge=1, le=60_000, description="wall time after which a smaller micro-batch goes"
     )

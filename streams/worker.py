@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NoReturn
 
 import faust
@@ -46,10 +48,11 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
     except EXPECTED as error:
         log.critical("cannot start: %s", error)
         sys.exit(STOPPED)
-    built = app.build(settings, metrics, store, baseline or Baseline.prior())
-    runner = faust.Worker(built, quiet=True, override_logging=False, redirect_stdouts=False)
-    runner.spinner = None  # it writes the terminal's codes into logs
-    runner.execute_from_commandline()
+    with TemporaryDirectory(prefix="floodmark-worker-") as folder:
+        built = app.build(settings, metrics, store, baseline or Baseline.prior(), Path(folder))
+        runner = faust.Worker(built, quiet=True, override_logging=False, redirect_stdouts=False)
+        runner.spinner = None  # it writes the terminal's codes into logs
+        runner.execute_from_commandline()
     sys.exit(0)
 
 

@@ -27,7 +27,7 @@ _FOREIGN: Final = {
 }
 
 
-class Unreadable(ValueError):  # noqa: N818 - reads as what it says of the file
+class Unreadable(ValueError):
     """A whole file cannot be read; the message is one line that names the file and the remedy."""
 
 
