@@ -27,10 +27,10 @@ _RECENT_DAYS: Final = 200.0
 class Baseline:
     """Background distributions that a window is compared with.
 
-    The stated prior, checked against (never fitted to) the organic cases in docs/method.md:
+    The stated prior, held against the organic cases in benchmarks/quality.md:
 
-    - *copies*: the share of posts that copy another account's text is Beta(0.5, 8): mostly a few per cent, now
-      and then a third;
+    - *copies*: the share of posts that copy another account's text is Beta(0.5, 8): mostly a few per cent,
+      now and then a third;
     - *shared text*: an account's text is one that others share too with probability 0.05;
     - *gaps*: 85 % log-normal around ten minutes, 15 % log-uniform (threads, schedulers, bursts of mood);
     - *creation days*: 80 % even since the first platform, 20 % exponentially recent with mean 200 days;

@@ -14,10 +14,10 @@ MOST_ACCOUNTS = 500
 MOST_CLIENTS = 20
 EXAMPLES = 3
 GAP_EDGES_S = np.array(
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 160, 200, 240, 300, 400, 500,
-     600, 750, 900, 1050, 1200, 1260, 1320, 1500, 1800, 2400, 3000, 3600, 4800, 6000, 7200]
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 160, 200, 240, 300, 400,
+     500, 600, 750, 900, 1050, 1200, 1260, 1320, 1500, 1800, 2400, 3000, 3600, 4800, 6000, 7200]
 )  # fmt: skip
-"""Edges in seconds of the gap histogram: single seconds where machines show, about a sixth of a decade above."""
+"""Edges in seconds of the gap histogram: single seconds where machines show, then a tenth of a decade."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,8 +188,8 @@ class Monitor:
             raise Gap(
                 f"partition {self.partition} has counted source partition {packet.source} up to offset"
                 f" {expected}, but the next packet starts at {packet.start}: {packet.start - expected}"
-                " offsets are missing. Either the topic's retention is shorter than the time this worker was away, or"
-                " two deployments share one key prefix"
+                " offsets are missing. Either the topic's retention is shorter than the time this worker was"
+                " away, or two deployments share one key prefix"
             )
         table, offsets = packet.table()
         rows: dict[tuple[str, int], Rows] = {}
