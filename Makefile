@@ -1,0 +1,49 @@
+# Everything sets itself up: the first target you ask for makes .venv and installs into it, once, and again
+# when pyproject.toml or constraints.txt change. Another Python: make PYTHON=python3.13 test
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help demo up test lint type bench quality clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## See it work: broker, Redis and worker on this machine, the rebuilt case, the alert
+	$(BIN)/floodmark demo
+
+up: $(INSTALLED) ## Keep a broker, Redis and a worker running on this machine until Ctrl-C
+	$(BIN)/floodmark up
+
+test: lint type ## Check everything: style, types and every test
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(INSTALLED) ## Check types
+	$(BIN)/mypy -p detectors -p streams -p benchmarks
+
+bench: $(INSTALLED) ## Measure speed and memory; writes benchmarks/scan.md
+	$(BIN)/python -m benchmarks.scan
+
+quality: $(INSTALLED) ## Measure how right it is; writes benchmarks/quality.md, fails outside the tolerances
+	$(BIN)/python -m benchmarks.quality
+
+clean: ## Remove what make made: .venv, caches and the demo's results
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: $(PYTHON) is not Python 3.11 or later; name one that is: make PYTHON=python3.12 …" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	@touch $@
