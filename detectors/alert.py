@@ -126,7 +126,7 @@ def alert_id(hashtag: str, kind: AlertKind, first_hop_ms: int) -> str:
     """A name that a replay arrives at again.
 
     >>> alert_id("loan", AlertKind.FLOOD, 0)
-    '6f3b6ac0e3ac2e1d'
+    '6e00b2ece4d138aa'
     """
     named = f"{hashtag}\n{kind}\n{first_hop_ms}"
     return f"{fingerprint(named):016x}"
