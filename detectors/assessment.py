@@ -105,28 +105,26 @@ def assess(
     """Run the detectors over one window and join what they say.
 
     Co-posting is the backbone: an account is coordinated if it shares several texts with the same others, or
-    posts a text that is mostly theirs. Whether that is worth an alert depends on the other findings too.
+    posts a text that is mostly theirs, and if something else than the copying speaks for it.
     """
     findings = tuple(detector.assess(window, baseline) for detector in detectors)
     by_name = {finding.detector: finding for finding in findings}
-    rows = _coordinated_rows(window, by_name["co_posting"])
+    together = _rows_together(window, by_name["co_posting"])
+    held = _corroborated(by_name, np.unique(window.rows["account"][together]).size, policy)
+    rows = together if held else np.zeros(len(window), np.bool_)
     posts = np.unique(window.rows["post"][rows])
     accounts = np.unique(window.rows["account"][rows])
     p_value = combine([f.p_value for f in findings if f.p_value is not None])
     share = posts.size / max(1, len(window))
-    off_topic = by_name["off_topic"]
     worth = (
-        accounts.size >= policy.min_accounts
-        and share >= policy.min_share
-        and p_value <= policy.max_p_value
-        and _corroborated(by_name, int(accounts.size), policy)
+        accounts.size >= policy.min_accounts and share >= policy.min_share and p_value <= policy.max_p_value
     )
+    off_topic = by_name["off_topic"]
     kind = None
     if worth:
         off = off_topic.verdict is Verdict.SUSPICIOUS
         kind = AlertKind.FLOOD if off else AlertKind.AMPLIFICATION
     certainty = max(0.0, min(1.0, float(np.log(p_value) / np.log(CERTAIN))))  # 0.0, never -0.0
-    texts = int(np.unique(window.group[rows]).size)
     return Assessment(
         hashtag=window.hashtag,
         start_ms=window.start_ms,
@@ -137,23 +135,23 @@ def assess(
         coordinated_accounts=accounts,
         account_scores=_scores(accounts, findings),
         coordinated_share=share,
-        texts=texts,
+        texts=int(np.unique(window.group[rows]).size),
         off_topic=off_topic.effect,
         p_value=p_value,
         score=100 * share * certainty,
         kind=kind,
         first_coordinated_ms=int(window.rows["time_ms"][rows].min()) if rows.any() else None,
         findings=findings,
-        sentence=_sentence(window, int(posts.size), int(accounts.size), texts, kind),
+        sentence=_sentence(window, together, held, kind, off_topic),
         window=window,
     )
 
 
-def _coordinated_rows(window: Window, co_posting: Finding) -> Mask:
-    """Rows of coordinated accounts that carry a coordinated text; shape (n,).
+def _rows_together(window: Window, co_posting: Finding) -> Mask:
+    """Rows of accounts that post together and carry a text they share; shape (n,).
 
-    A copied text is coordinated if at least half of its accounts are co-posting ones; whoever posts it is
-    taken with them. The co-posting accounts' other shared texts count too.
+    A copied text is theirs if at least half of its accounts are co-posting ones; whoever posts it is taken
+    with them. The co-posting accounts' other shared texts count too.
     """
     if co_posting.verdict is not Verdict.SUSPICIOUS:
         return np.zeros(len(window), np.bool_)
@@ -193,14 +191,22 @@ def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
     return out
 
 
-def _sentence(window: Window, posts: int, accounts: int, texts: int, kind: AlertKind | None) -> str:
+def _sentence(window: Window, together: Mask, held: bool, kind: AlertKind | None, off_topic: Finding) -> str:
+    posts = int(np.count_nonzero(together))
     if not posts:
         return f"Nothing coordinated among {len(window):,} posts."
-    what = {
-        AlertKind.FLOOD: ", about something else than the hashtag",
-        AlertKind.AMPLIFICATION: ", about what the hashtag is about",
-        None: "; not enough else speaks for coordination to raise an alert",
-    }[kind]
+    accounts = np.unique(window.rows["account"][together]).size
+    texts = np.unique(window.group[together]).size
+    if not held:
+        what = "; nothing else is out of the ordinary, so they are not held to be coordinated"
+    elif kind is None:
+        what = "; too few, or too little certain, for an alert"
+    elif off_topic.verdict is Verdict.ABSTAINED:
+        what = "; whether they speak of what the hashtag is about cannot be told"
+    elif kind is AlertKind.FLOOD:
+        what = ", about something else than the hashtag"
+    else:
+        what = ", about what the hashtag is about"
     return (
         f"{accounts:,} accounts repeat {texts:,} texts together: {posts:,} of {len(window):,} posts"
         f" ({percent(posts / len(window))}){what}."

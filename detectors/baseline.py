@@ -32,6 +32,7 @@ class Baseline:
     - *copies*: the share of posts that copy another account's text is Beta(0.5, 8): mostly a few per cent,
       now and then a third;
     - *shared text*: an account's text is one that others share too with probability 0.05;
+    - *co-posting accounts*: the share that repeats several texts with the same others is Beta(1, 150);
     - *gaps*: 85 % log-normal around ten minutes, 15 % log-uniform (threads, schedulers, bursts of mood);
     - *creation days*: 80 % even since the first platform, 20 % exponentially recent with mean 200 days;
     - *clients*: the commonest client has up to 35 % of the accounts.
@@ -42,12 +43,12 @@ class Baseline:
         Names the distributions; written into every alert.
     """
 
-    digest: str = "prior-1"
+    digest: str = "prior-2"
     copies_alpha: float = 0.5
     copies_beta: float = 8.0
     shared_text: float = 0.05
-    co_posting_alpha: float = 0.5
-    co_posting_beta: float = 50.0
+    co_posting_alpha: float = 1.0
+    co_posting_beta: float = 150.0
     client_share: float = 0.35
 
     @classmethod

@@ -7,11 +7,11 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.stats import betabinom, binom
+from scipy.stats import binom
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
-from detectors.p_values import bounded, rejected
+from detectors.p_values import betabinomial_tail, rejected
 from detectors.shares import Shares, shares
 from detectors.table import Mask, Window
 
@@ -53,11 +53,7 @@ class CoPosting:
         tail = binom.sf(shared - 1, texts, baseline.shared_text)
         flagged = rejected(np.where(shared >= 2, tail, 1.0), FALSE_DISCOVERIES) & (shared >= 2)
         many = int(flagged.sum())
-        p_value = bounded(
-            float(betabinom.sf(many - 1, count, baseline.co_posting_alpha, baseline.co_posting_beta))
-            if many
-            else 1.0
-        )
+        p_value = betabinomial_tail(many, count, baseline.co_posting_alpha, baseline.co_posting_beta)
         effect = many / count
         if not many:
             return Finding(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 import numpy as np
-from scipy.stats import betabinom
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
-from detectors.p_values import bounded
+from detectors.p_values import betabinomial_tail
 from detectors.shares import COPIED, shares
 from detectors.table import Window
 from detectors.words import percent
@@ -41,11 +40,7 @@ class NearIdentical:
             )
         groups = int(found.copied.sum())
         copies = int(found.sharing[found.copied].sum()) - groups
-        p_value = bounded(
-            float(betabinom.sf(copies - 1, pairs, baseline.copies_alpha, baseline.copies_beta))
-            if copies
-            else 1.0
-        )
+        p_value = betabinomial_tail(copies, pairs, baseline.copies_alpha, baseline.copies_beta)
         copied = found.copied[found.group]
         rows = found.rows_of(copied)
         accounts = int(found.copiers.sum())

@@ -13,6 +13,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
+from scipy.stats import betabinom
 
 SMALLEST: Final = 1e-300
 """Smaller p-values are reported as this: no figure below it means anything, and logarithms stay finite."""
@@ -45,6 +47,22 @@ def combine(p_values: Sequence[float]) -> float:
 def bounded(p_value: float) -> float:
     """The p-value within [`SMALLEST`, 1]; what could not be computed (NaN) is no evidence, so 1."""
     return 1.0 if isnan(p_value) else float(min(1.0, max(SMALLEST, p_value)))
+
+
+def betabinomial_tail(count: int, total: int, alpha: float, beta: float) -> float:
+    """Chance of `count` or more out of `total` when the share itself is Beta(alpha, beta).
+
+    Summed in logarithms: one minus a distribution function has no digits left below 1e-16.
+
+    >>> betabinomial_tail(0, 9, 1, 150)
+    1.0
+    >>> f"{betabinomial_tail(40, 160, 1, 150):.1e}"
+    '2.2e-13'
+    """
+    if count <= 0:
+        return 1.0
+    terms = betabinom.logpmf(np.arange(count, total + 1), total, alpha, beta)
+    return bounded(float(np.exp(logsumexp(terms))))
 
 
 def rejected(p_values: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:

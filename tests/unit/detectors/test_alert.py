@@ -31,7 +31,7 @@ def live(*hops: int | None, policy: Policy = POLICY) -> list[tuple[Alert | None,
     alert: Alert | None = None
     out = []
     for i, posts in enumerate(hops):
-        alert, reason = decide(alert, seen(posts), T0 + i * HOP, baseline="prior-1", policy=policy)
+        alert, reason = decide(alert, seen(posts), T0 + i * HOP, baseline="prior-2", policy=policy)
         out.append((alert, reason))
         if alert is not None and alert.state is State.RESOLVED:
             alert = None
@@ -105,7 +105,7 @@ def test_start_is_the_first_coordinated_post_when_the_evidence_was_first_there()
     alert, _ = live(5, 7, 9)[-1]
     assert alert is not None
     assert alert.starts_ms == BASE.first_coordinated_ms
-    assert alert.baseline == "prior-1"
+    assert alert.baseline == "prior-2"
     unknown, _ = decide(None, replace(seen(5), first_coordinated_ms=None), T0, policy=POLICY)
     assert unknown is not None
     assert unknown.starts_ms == BASE.start_ms

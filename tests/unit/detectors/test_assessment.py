@@ -120,7 +120,7 @@ def test_texts_alone_carry_the_case_only_where_nothing_else_is_known() -> None:
         ({"min_share": 0.5}, True),
         ({"min_share": 0.6}, False),
         ({"max_p_value": 1e-90}, True),
-        ({"max_p_value": 1e-200}, False),
+        ({"max_p_value": 1e-290}, False),
     ],
 )
 def test_policy_draws_the_line(policy: dict[str, float], worth: bool) -> None:
@@ -167,7 +167,13 @@ def test_every_detector_has_its_finding_in_the_order_shown() -> None:
     assert [f.detector for f in judge(flooded()).findings] == [d.name for d in DETECTORS]
 
 
-def test_score_is_discounted_where_evidence_is_weak() -> None:
-    strong, weak = judge(flooded()), judge(talk() + fans())
-    assert 0 < weak.score < 100 * weak.coordinated_share
+def test_score_is_the_coordinated_share_where_evidence_is_strong() -> None:
+    strong = judge(flooded())
     assert strong.score == pytest.approx(100 * strong.coordinated_share)
+
+
+def test_people_who_only_copy_have_no_score_and_are_not_called_coordinated() -> None:
+    found = judge(talk() + fans())
+    assert found.score == 0
+    assert not found.coordinated_posts.size
+    assert "not held to be coordinated" in found.sentence
