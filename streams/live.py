@@ -73,7 +73,7 @@ class Worker:
 
 
 class Stack:
-    """An embedded broker, an embedded Redis and workers, as a context manager.
+    """A broker, an embedded Redis and workers, as a context manager.
 
     Leaves nothing running, whether its block ends, raises or is ended by SIGTERM or Ctrl-C.
 
@@ -83,6 +83,8 @@ class Stack:
         How many are started at once; more can be started later.
     kafka_port, redis_port : int, optional
         Free ones if not given.
+    kafka_url : str, optional
+        A broker that runs already; an embedded one is started if not given.
     folder : Path, optional
         Where logs go; a temporary one, removed at the end, if not given.
     overrides
@@ -106,10 +108,12 @@ class Stack:
         workers: int = 1,
         kafka_port: int | None = None,
         redis_port: int | None = None,
+        kafka_url: str | None = None,
         folder: Path | None = None,
         **overrides: Any,
     ) -> None:
         self._count = workers
+        self._kafka_url = kafka_url
         self._ports = (kafka_port, redis_port)
         self._folder = folder
         self._overrides = overrides
@@ -124,7 +128,7 @@ class Stack:
             self.folder = self._folder or Path(
                 exits.enter_context(tempfile.TemporaryDirectory(prefix="floodmark-"))
             )
-            kafka_url = exits.enter_context(embedded.broker(self.folder, self._ports[0]))
+            kafka_url = self._kafka_url or exits.enter_context(embedded.broker(self.folder, self._ports[0]))
             redis_url = exits.enter_context(embedded.redis_server(self.folder, self._ports[1]))
             self.settings = Settings.load(
                 **{**self._overrides, "kafka_url": kafka_url, "redis_url": redis_url}
