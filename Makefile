@@ -22,7 +22,8 @@ up: $(INSTALLED) ## Keep a broker, Redis and a worker running on this machine un
 	$(BIN)/floodmark up
 
 test: lint type ## Check everything: style, types and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not servers"
+	$(BIN)/python -m pytest -m servers # one at a time: each starts a broker, Redis and workers
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check .

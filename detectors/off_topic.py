@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
 from scipy.stats import mannwhitneyu
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
 from detectors.minhash import grams
 from detectors.p_values import bounded
-from detectors.shares import shares
+from detectors.shares import COPIED, shares
 from detectors.table import Window
-from detectors.text import canonical, letters
+from detectors.text import canonical
 
 LEAST_OTHERS: Final = 20
 LEAST_COPIED: Final = 3
@@ -27,7 +27,6 @@ OFF_TOPIC: Final = 0.75
 """From this share of pairs on in which the other text is nearer to the topic, the copied ones are off it."""
 
 DIMENSIONS: Final = 1 << 15
-LEAST_LETTERS: Final = 16
 DIGITS: Final = 9  # of a similarity: rounding must not rank texts that share nothing
 TAG_WEIGHT: Final = 5.0  # the hashtag's own words count as much as five posts
 
@@ -80,24 +79,23 @@ class OffTopic:
 
 
 def _texts(window: Window) -> tuple[list[str], list[str]]:
-    """One canonical text per copied group, and the distinct others; both bounded, both sorted."""
-    sharing = shares(window).sharing
-    copied_group = np.flatnonzero(shares(window).copied)[:MOST_COPIED]
-    first: dict[int, str] = {}
-    others: dict[str, int] = {}
-    texts = window.texts
-    for group, text, print_ in zip(
-        texts.group.tolist(), texts.canonical, texts.fingerprint.tolist(), strict=True
-    ):
-        if group < 0 or letters(text) < LEAST_LETTERS:
+    """One canonical text for each of the largest copied groups, and the distinct others; both bounded.
+
+    Texts come by rising fingerprint, and so the others that are kept are a sample that no order of arrival
+    can steer.
+    """
+    sharing = shares(window).sharing.tolist()
+    copied: dict[int, str] = {}
+    others: dict[str, None] = {}
+    for group, text in zip(window.texts.group.tolist(), window.texts.canonical, strict=True):
+        if group < 0:
             continue
-        if sharing[group] >= 3:
-            first[group] = min(text, first.get(group, text))
+        if sharing[group] >= COPIED:
+            copied[group] = min(text, copied.get(group, text))
         else:
-            others[text] = min(print_, others.get(text, print_))
-    # the lowest fingerprints are a sample that no order of arrival can steer
-    sample = sorted(others, key=lambda text: (others[text], text))[:MOST_OTHERS]
-    return [first[group] for group in copied_group.tolist() if group in first], sample
+            others[text] = None
+    largest = sorted(copied)[:MOST_COPIED]  # groups are numbered by falling size
+    return [copied[group] for group in largest], list(islice(others, MOST_OTHERS))
 
 
 def _tag_words(hashtag: str) -> str:
@@ -107,34 +105,33 @@ def _tag_words(hashtag: str) -> str:
 def _nearness(
     copied: list[str], others: list[str], words: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    bags = _bags([*others, *copied, words])
-    count = len(others)
-    frequency = np.asarray((bags[:count] > 0).sum(axis=0)).ravel()
-    # Every text is weighted as a member of the talk. The frequencies count the other texts themselves; a
-    # copied one is added, here and where it meets the topic, or its rare words would weigh more than theirs.
-    weight = np.log((1 + count) / (1 + frequency))
-    joined = np.log((2 + count) / (2 + frequency))
-    last = count + len(copied)
-    parts = (bags[:count].multiply(weight), bags[count:last].multiply(joined), bags[last:].multiply(weight))
-    weighted = vstack([part.tocsr() for part in parts]).tocsr()
-    norm = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-    unit = weighted.multiply(1 / np.maximum(norm, 1e-12)[:, None]).tocsr()
-    talk = unit[:count]
-    topic = np.asarray(talk.sum(axis=0)).ravel() + TAG_WEIGHT * unit[[last]].toarray().ravel()
-    squared = float(topic @ topic)
-    raw = np.asarray(talk @ topic).ravel()
-    own = np.asarray(talk.multiply(talk).sum(axis=1)).ravel()  # 1, or 0 for a text without weight
-    left = np.sqrt(np.maximum(squared - 2 * raw + own, 1e-12))
-    near_others = (raw - own) / left
-    met = unit[count:last].multiply(joined / np.maximum(weight, 1e-12)).tocsr()
-    near_copied = np.asarray(met @ topic).ravel() / np.sqrt(max(squared, 1e-12))
-    return near_copied.round(DIGITS), near_others.round(DIGITS)
+    """Cosine of every text with the topic; shapes (copied,) and (others,)."""
+    texts = len(others) + len(copied) + 1
+    text, gram = _bags([*others, *copied, words])
+    talk, tag = text < len(others), text == texts - 1
+    joining = ~talk & ~tag
+    frequency = np.bincount(gram[talk], minlength=DIMENSIONS)
+    # Every text is weighted as a member of the talk: the frequencies count the other texts already, a copied
+    # one is added, here and where it meets the topic. Else its rare words would weigh more than theirs.
+    weight = np.log((1 + len(others)) / (1 + frequency))
+    joined = np.log((2 + len(others)) / (2 + frequency))
+    value = np.where(joining, joined[gram], weight[gram])
+    unit = value / np.maximum(np.sqrt(np.bincount(text, value**2, texts)), 1e-12)[text]
+    topic = np.bincount(gram, unit * (talk + TAG_WEIGHT * tag), DIMENSIONS)
+    squared = max(float(topic @ topic), 1e-12)
+    meets = np.where(joining, topic[gram] * joined[gram] / np.maximum(weight[gram], 1e-12), topic[gram])
+    raw = np.bincount(text, unit * meets, texts)
+    own = np.bincount(text, unit**2, texts)  # 1, or 0 for a text without weight
+    without = np.where(np.arange(texts) < len(others), own, 0.0)  # a text is not its own topic
+    near = (raw - without) / np.sqrt(np.maximum(squared - 2 * raw * (without > 0) + without, 1e-12))
+    near = near.round(DIGITS)
+    return near[len(others) : -1], near[: len(others)]
 
 
-def _bags(texts: list[str]) -> csr_array:
+def _bags(texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct hashed grams of every text as aligned (text, gram) pairs, by rising text."""
     hashes, bounds = grams(texts)
-    columns = (hashes % np.uint64(DIMENSIONS)).astype(np.int64)
-    bags = csr_array((np.ones(len(columns)), columns, bounds), shape=(len(texts), DIMENSIONS))
-    bags.sum_duplicates()
-    bags.data[:] = 1.0
-    return bags
+    text = np.repeat(np.arange(len(texts)), np.diff(bounds))
+    code = np.sort(text * DIMENSIONS + (hashes % np.uint64(DIMENSIONS)).astype(np.int64))
+    code = code[np.diff(code, prepend=-1) > 0]  # np.unique would hash first, at four times the cost
+    return code // DIMENSIONS, code % DIMENSIONS
