@@ -25,17 +25,19 @@ class Node:
     ----------
     url : str
         ``kafka://127.0.0.1:port``, the same after a restart.
+    folder : Path
+        Where its data and its log are.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._exits = ExitStack()
         self.url = f"kafka://127.0.0.1:{self._format()}"
 
     def start(self) -> None:
         """Start it, or start it again, and wait until its cluster has it."""
-        log = self._folder / "kafka.log"
-        command = [sys.executable, str(SCRIPT), "start", "--foreground", "--data", str(self._folder)]
+        log = self.folder / "kafka.log"
+        command = [sys.executable, str(SCRIPT), "start", "--foreground", "--data", str(self.folder)]
         self._process = self._exits.enter_context(embedded.running("Apache Kafka", command, log))
         embedded.await_ready("Apache Kafka", self._process, log, self._answers, START_S)
 
@@ -49,14 +51,14 @@ class Node:
         self._exits.close()
 
     def _format(self) -> int:
-        done = script("format", "--data", str(self._folder))
+        done = script("format", "--data", str(self.folder))
         assert done.returncode == 0, done.stderr
-        properties = (self._folder / "server.properties").read_text().splitlines()
+        properties = (self.folder / "server.properties").read_text().splitlines()
         (address,) = [line for line in properties if line.startswith("advertised.listeners=")]
         return int(address.rpartition(":")[2])
 
     def _answers(self) -> bool:
-        return script("status", "--data", str(self._folder)).returncode == 0
+        return script("status", "--data", str(self.folder)).returncode == 0
 
 
 @contextmanager

@@ -13,23 +13,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration import apache_kafka
-from integration.apache_kafka import Node
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from streams import archive, doctor, live, pipeline, reference_case, replay, scan, topics
+from streams import archive, doctor, formats, live, pipeline, reference_case, replay, scan, topics
 from streams.doctor import Status
 from streams.ending import STOPPED
 from streams.live import Stack
 from streams.monitor import Rules
 from streams.output import latest
+from streams.posts import Post
 from streams.settings import Settings
+
+from . import apache_kafka
+from .apache_kafka import Node
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 DEADLINE_S = 120.0
 PARTITIONS = 4
 DAY_MS = 24 * 3_600_000
+DEFAULT_MAX_MESSAGE_BYTES = 1_048_588
+"""Of Apache Kafka, for topics that do not say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,13 @@ def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         client.close()
 
 
+def test_a_node_is_neither_formatted_nor_started_twice(kafka: Node) -> None:
+    for command, refusal in (("format", "is a node already"), ("start", "runs already, as process")):
+        done = apache_kafka.script(command, "--data", str(kafka.folder))
+        assert done.returncode == 1
+        assert refusal in done.stderr
+
+
 def test_a_topic_that_is_asked_for_by_name_is_not_made_by_that(kafka: Node) -> None:
     settings = Settings.load(kafka_url=kafka.url)
     with admin(settings) as client:
@@ -164,6 +176,40 @@ def test_a_replay_gives_the_alerts_of_a_scan(kafka: Node, case: Case) -> None:
     with stack(kafka, "replay") as running:
         replay.replay([str(case.path)], running.settings)
         assert told(running) == case.alerts
+
+
+def test_a_packet_beyond_what_kafka_takes_by_default_is_carried(kafka: Node) -> None:
+    crowd = [
+        Post(
+            id=f"{number}",
+            account_id=f"{number}",
+            time_ms=number,
+            text="all of them",
+            hashtags=tuple(f"tag{tag}" for tag in range(800)),
+        )
+        for number in range(50)
+    ]
+    with stack(kafka, "large") as running:
+        with replay.producing(running.settings) as sink:
+            sink.send(b"\n".join(map(formats.encode, crowd)), [], 0)
+            for partition in range(PARTITIONS):
+                sink.send(b"", [(pipeline.PUNCTUATION, pipeline.END)], partition)
+        assert told(running) == ()
+        assert largest_message(running.settings, running.settings.rows_topic) > DEFAULT_MAX_MESSAGE_BYTES
+
+
+def largest_message(settings: Settings, topic: str) -> int:
+    """The bytes of the largest value in a topic."""
+    consumer = KafkaConsumer(bootstrap_servers=list(settings.kafka_servers), auto_offset_reset="earliest")
+    try:
+        partitions = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
+        consumer.assign(partitions)
+        ends, sizes = consumer.end_offsets(partitions), [0]
+        while any(consumer.position(partition) < ends[partition] for partition in partitions):
+            sizes += [len(r.value) for records in consumer.poll(200).values() for r in records]
+        return max(sizes)
+    finally:
+        consumer.close()
 
 
 def test_a_killed_worker_changes_no_alert(kafka: Node, case: Case) -> None:
