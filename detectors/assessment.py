@@ -166,20 +166,21 @@ def _rows_together(window: Window, co_posting: Finding) -> Mask:
 def _corroborated(by_name: dict[str, Finding], accounts: int, policy: AssessmentPolicy) -> bool:
     """Whether something else than the copying itself speaks for coordination.
 
-    People who copy one another's texts act at their own times, from their own clients, with accounts of any
-    age: where at least two of these are known and ordinary, copying alone accuses nobody, and where all three
-    are, nor does copying what others under the hashtag would not say, as fans do.
+    People who copy one another's texts act at their own times, with accounts of any age, from clients of
+    their own, though a share button or an app is one client for many. What is unknown speaks for neither
+    side: where all of it is unknown the texts alone must carry the case, and where one thing is known to be
+    ordinary they must show twice as much.
     """
-    behaviour = [by_name[name].verdict for name in BEHAVIOUR]
-    if Verdict.SUSPICIOUS in behaviour:
+    rhythm, age, client = (by_name[name].verdict for name in BEHAVIOUR)
+    if Verdict.SUSPICIOUS in (rhythm, age):
         return True
-    ordinary = behaviour.count(Verdict.NORMAL)
-    if by_name["off_topic"].verdict is Verdict.SUSPICIOUS and ordinary < len(BEHAVIOUR):
+    ordinary = (rhythm, age, client).count(Verdict.NORMAL)
+    if client is Verdict.SUSPICIOUS and ordinary < 2:
         return True
     if ordinary >= 2:
         return False
     texts = float(by_name["co_posting"].evidence.get("median_shared_texts", 0))
-    return accounts >= policy.bare_accounts and texts >= policy.bare_texts
+    return accounts >= policy.bare_accounts and texts >= policy.bare_texts * (1 + ordinary)
 
 
 def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
@@ -194,7 +195,7 @@ def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
 def _sentence(window: Window, together: Mask, held: bool, kind: AlertKind | None, off_topic: Finding) -> str:
     posts = int(np.count_nonzero(together))
     if not posts:
-        return f"Nothing coordinated among {len(window):,} posts."
+        return f"No accounts repeat texts together among {len(window):,} posts."
     accounts = np.unique(window.rows["account"][together]).size
     texts = np.unique(window.group[together]).size
     if not held:

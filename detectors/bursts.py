@@ -22,7 +22,13 @@ LEAST_RATIO: Final = 2.0
 
 MOST_MODES: Final = 4
 WIDTHS_S: Final = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)
-WIDEST: Final = 0.2  # of the gap itself
+WIDEST: Final = 0.2
+"""Width of a mode over the gap itself, at the most: beyond this it is no common gap in anybody's words."""
+
+TIGHT: Final = 0.02
+"""As `WIDEST`, for a mode that counts as a timer (or 2 s). Events give crowds common gaps too, a goal and the
+next, a catch-phrase and the next; but people follow them within minutes, machines within seconds."""
+
 PRIOR_GAPS: Final = 200
 SMOOTHING_DECADES: Final = 0.25
 
@@ -33,10 +39,12 @@ class Bursts:
     The null density is smooth in the logarithm of the gap: the stated prior, worth 200 gaps, mixed with the
     window's own gaps smoothed over a quarter of a decade. An account counts once for each distinct gap, so a
     single account with a timer is not a mode. The strongest interval is taken, its gaps are left out, and the
-    next is looked for.
+    next is looked for. Intervals are as narrow as machines keep time, 2 % of the gap or 2 s, and must stand
+    out from what lies beside them: crowds that follow the same events have common gaps too, but broad ones.
 
     Effect: share of the gaps inside the modes, in [0, 1]. Abstains where times are known to the minute only,
-    and below 20 gaps. Blind to schedules that are drawn at random over minutes.
+    and below 20 gaps. Blind to schedules that are drawn at random over minutes; and an app that posts for its
+    users on the hour looks like any other timer.
     """
 
     name: ClassVar[str] = "bursts"
@@ -57,17 +65,24 @@ class Bursts:
                 self.name,
                 f"Only {len(gap_s):,} gaps between posts of one account; at least {LEAST_GAPS} are needed.",
             )
-        found = modes(gap_s, accounts, baseline, min_accounts=LEAST_ACCOUNTS)
-        strong = [m for m in found if m.p_value <= SUSPICIOUS and m.ratio >= LEAST_RATIO]
-        p_value = min((m.p_value for m in found), default=1.0)
+        strong = modes(
+            gap_s,
+            accounts,
+            baseline,
+            min_accounts=LEAST_ACCOUNTS,
+            worst_p_value=SUSPICIOUS,
+            widest=TIGHT,
+            against_flanks=True,
+        )
         if not strong:
             return Finding(
                 self.name,
                 Verdict.NORMAL,
                 f"The {len(gap_s):,} gaps between posts of one account follow no common timer.",
-                max(p_value, SUSPICIOUS),
+                1.0,
                 0.0,
             )
+        p_value = min(mode.p_value for mode in strong)
         inside = within(gap_s, strong)
         keys: Keys = np.unique(accounts[inside])
         return Finding(
@@ -98,6 +113,9 @@ def modes(
     baseline: Baseline,
     *,
     min_accounts: int = 3,
+    worst_p_value: float = 0.01,
+    widest: float = WIDEST,
+    against_flanks: bool = False,
     most: int = MOST_MODES,
 ) -> list[Cluster]:
     """Intervals of gaps, strongest first, that many accounts share and that hold more than their share.
@@ -109,22 +127,37 @@ def modes(
     accounts : uint64, shape (n,)
     min_accounts : int
         An interval fewer accounts share is no mode.
+    worst_p_value : float
+        An interval with a larger p-value is no mode.
+    widest : float
+        Width of an interval over the gap it starts at, at the most; intervals of 2 s are always looked at.
+    against_flanks : bool
+        Expect of an interval at least what lies beside it: see `densest`.
     most : int
         Modes to look for.
     """
     pairs = np.unique(np.stack((accounts, gap_s.astype(np.uint64))), axis=1)
     who, gaps = pairs[0], pairs[1].astype(np.int64)
-    prior, positions = baseline.gap_mass(), gap_positions()
+    own = smoothed(gaps, gap_positions(), SMOOTHING_DECADES)
+    # All gaps shape what is expected, those of modes too: a null made from what is left after a mode was cut
+    # out would sink around the hole, and its rims would stand out in turn.
+    mass = (PRIOR_GAPS * baseline.gap_mass() + len(gaps) * own) / (PRIOR_GAPS + len(gaps))
     found: list[Cluster] = []
-    for _ in range(most):
-        own = smoothed(gaps, positions, SMOOTHING_DECADES)
-        mass = (PRIOR_GAPS * prior + len(gaps) * own) / (PRIOR_GAPS + len(gaps))
-        mode = densest(gaps, who, mass, WIDTHS_S, min_units=min_accounts, most_relative_width=WIDEST)
-        if mode is None or mode.p_value > 0.05:
+    while len(gaps) and len(found) < most:
+        mode = densest(
+            gaps,
+            who,
+            mass,
+            WIDTHS_S,
+            min_units=min_accounts,
+            most_relative_width=widest,
+            against_flanks=against_flanks,
+        )
+        if mode is None or mode.p_value > worst_p_value or mode.ratio < LEAST_RATIO:
             break
         found.append(mode)
         outside = ~within(gaps, [mode])
         who, gaps = who[outside], gaps[outside]
-        if not len(gaps):
-            break
+        mass = np.where(within(np.arange(GAP_CELLS), [mode]), 0.0, mass)
+        mass = mass / mass.sum()
     return found

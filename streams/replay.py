@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Final, Protocol
 
 from kafka import KafkaProducer
@@ -115,12 +116,14 @@ def replay(
     archive.Unreadable
         If a file is.
     """
-    topics.ensure(settings)
     records = (
         archive.read(paths, format)
         if in_order
         else archive.ordered(paths, format, settings.lateness_s * 1_000, spool=True)
     )
+    first = list(islice(records, 1))  # a file that cannot be used is found before the broker is asked
+    records = chain(first, records)
+    topics.ensure(settings)
     with producing(settings) as sink:
         return send(
             records,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,6 +32,8 @@ SUFFIX: Final = ".part"
 
 ALERTS, ASSESSMENTS, POSTS, ACCOUNTS = "alerts.jsonl", "assessments.jsonl", "posts.csv", "accounts.csv"
 REJECTS, REPORT = "rejects.jsonl", "report.html"
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Told = Callable[[Alert, Reason], None]
 
@@ -135,6 +139,9 @@ def scan(
         except NothingReadableError:
             _publish_rejects(out)
             raise
+        except BaseException:  # an interrupted scan, too, leaves nothing that looks like a result
+            (out / (REJECTS + SUFFIX)).unlink(missing_ok=True)
+            raise
         _publish(out)
         return result
     raise AssertionError("a spooled archive is in order")
@@ -182,12 +189,16 @@ def _run(
     files.lines(ALERTS, lines)
     totals.rejects, totals.late = rejects.counts.total(), monitor.late_rows
     if not totals.posts:
-        why = ", ".join(f"{reason} ({count:,})" for reason, count in rejects.counts.most_common(3))
-        raise NothingReadableError(
-            f"{', '.join(paths)}: no post could be read{': ' if why else ''}{why};"
-            f" each is in {REJECTS} with its reason, see docs/formats.md"
-        )
+        raise NothingReadableError(_nothing(paths, rejects.counts))
     return Result(lines, totals, dict(rejects.counts))
+
+
+def _nothing(paths: Sequence[str], rejects: Counter[str]) -> str:
+    named = ", ".join(paths)
+    if not rejects:
+        return f"{named}: there is no post in it; give an archive that holds some, see docs/formats.md"
+    why = ", ".join(f"{reason} ({count:,})" for reason, count in rejects.most_common(3))
+    return f"{named}: no post could be read: {why}; each is in {REJECTS} with its reason, see docs/formats.md"
 
 
 def _tell(
@@ -254,8 +265,8 @@ class _Files:
             ):
                 self._posts.writerow(
                     (
-                        tag.strings.get(key, str(key)),
-                        tag.hashtag,
+                        _cell(tag.strings.get(key, str(key))),
+                        _cell(tag.hashtag),
                         int(mark is not None),
                         ledger.group(tag.hashtag, text),
                         "" if mark is None else mark.reason,
@@ -270,12 +281,17 @@ class _Files:
             created = "" if account.created_day is None else iso(account.created_day * DAY_MS)
             writer.writerow(
                 (
-                    account.id,
-                    account.handle,
-                    hashtag,
+                    _cell(account.id),
+                    _cell(account.handle),
+                    _cell(hashtag),
                     int(account.score is not None),
                     account.posts,
                     "" if account.score is None else f"{account.score:.3f}",
                     created,
                 )
             )
+
+
+def _cell(text: str) -> str:
+    """A stranger's text without control characters, which spreadsheets and terminals obey or choke on."""
+    return text if text.isprintable() else _CONTROL.sub(" ", text)

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -142,8 +143,9 @@ class Settings(BaseSettings):
     @classmethod
     def _kafka(cls, value: str) -> str:
         for part in value.split(";"):
-            if not re.fullmatch(r"kafka://[^/:;@\s]+:\d{1,5}", part):
-                raise ValueError("must be kafka://host:port")
+            matched = re.fullmatch(r"kafka://[^/:;@\s]+:(\d{1,5})", part)
+            if not matched or not 1 <= int(matched[1]) <= 65_535:
+                raise ValueError("must be kafka://host:port, with a port from 1 to 65535")
         return value
 
     @field_validator("redis_url")
@@ -151,6 +153,10 @@ class Settings(BaseSettings):
     def _redis(cls, value: str) -> str:
         if not re.match(r"(rediss?|unix)://\S", value):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        try:
+            urlsplit(value).port  # noqa: B018 - reading it is what checks it
+        except ValueError:
+            raise ValueError("must have a port from 0 to 65535, or none") from None
         return value
 
     @field_validator("hop_s")

@@ -113,3 +113,43 @@ def test_account_counts_once_for_each_distinct_gap() -> None:
     who = np.concatenate((np.zeros(100), np.arange(1, 5), np.arange(100, 160))).astype(np.uint64)
     found = modes(gaps, who, Baseline.prior(), min_accounts=5)
     assert not any(mode.first <= 60 <= mode.last and mode.p_value <= 1e-3 for mode in found)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("spread", [0.5, 0.6, 1.0])
+def test_smooth_gaps_of_a_quick_crowd_are_no_timer(seed: int, spread: float) -> None:
+    """Cutting out one bump must not make its rims stand out in turn."""
+    rng = np.random.default_rng(seed)
+    gaps = np.clip(rng.lognormal(np.log(22), spread, 1_600), 1, 7_200).astype(np.int64)
+    accounts = rng.integers(1, 400, gaps.size).astype(np.uint64)
+    found = modes(
+        gaps,
+        accounts,
+        Baseline.prior(),
+        min_accounts=5,
+        worst_p_value=1e-3,
+        widest=0.02,
+        against_flanks=True,
+    )
+    assert found == []
+
+
+def test_crowd_that_follows_the_same_events_has_no_timer() -> None:
+    rng = np.random.default_rng(4)
+    events = [600, 1_700, 2_800, 3_900]
+    quotes = [
+        post(700_000 + 10 * account + i, 9_000 + account, at + abs(rng.normal(0, 60)), talk_text(rng))
+        for account in range(200)
+        for i, at in enumerate(events)
+    ]
+    assert find("bursts", talk() + quotes).verdict is Verdict.NORMAL
+    wide = modes(*_gaps(quotes), Baseline.prior())
+    assert any(mode.first <= 1_100 <= mode.last for mode in wide)
+
+
+def _gaps(posts: list) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    times: dict[int, list[int]] = defaultdict(list)
+    for one in posts:
+        times[int(one.account_id)].append(one.time_ms // 1_000)
+    pairs = [(b - a, who) for who, at in times.items() for a, b in pairwise(sorted(at))]
+    return np.array([gap for gap, _ in pairs]), np.array([who for _, who in pairs], np.uint64)
