@@ -15,7 +15,8 @@ CORE = sorted((ROOT / "detectors").rglob("*.py"))
 EDGE = sorted((ROOT / "streams").rglob("*.py"))
 CLOCK = ROOT / "streams" / "clock.py"
 PURE = {
-    "__future__", "collections", "dataclasses", "datetime", "enum", "functools", "math", "re", "typing",
+    "__future__", "collections", "dataclasses", "datetime", "enum", "functools",
+    "itertools", "math", "re", "typing",
     "unicodedata", "numpy", "scipy", "xxhash", "detectors",
 }  # fmt: skip
 """All that analysis may import; so no clock, no files, no network, no settings, no logging."""
