@@ -199,7 +199,7 @@ def _sentence(window: Window, together: Mask, held: bool, kind: AlertKind | None
     accounts = np.unique(window.rows["account"][together]).size
     texts = np.unique(window.group[together]).size
     if not held:
-        what = "; nothing else is out of the ordinary, so they are not held to be coordinated"
+        what = "; too little else speaks for it, so they are not held to be coordinated"
     elif kind is None:
         what = "; too few, or too little certain, for an alert"
     elif off_topic.verdict is Verdict.ABSTAINED:
