@@ -6,7 +6,7 @@ What is sent and what must come of it is the rebuilt reference case at a small s
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from streams.settings import Settings
 
 from . import apache_kafka
 from .apache_kafka import Node
+from .one_a_message import send
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -73,17 +74,6 @@ def stack(kafka: Node, name: str, *, workers: int = 1) -> Stack:
         topic_prefix=f"{name}.",
         group=name,
     )
-
-
-def send(settings: Settings, records: Sequence[archive.Record], first: int, *, end: bool) -> None:
-    """Send records as messages `first`, `first` + 1, …, one post each: many small batches to be cut off."""
-    with replay.producing(settings) as sink:
-        for number, record in enumerate(records, first):
-            headers = [(pipeline.FORMAT, record.format.encode())] if record.format else []
-            sink.send(record.payload, headers, number % settings.partitions)
-        if end:
-            for partition in range(settings.partitions):
-                sink.send(b"", [(pipeline.PUNCTUATION, pipeline.END)], partition)
 
 
 def await_news(running: Stack, count: int) -> None:

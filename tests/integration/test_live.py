@@ -26,6 +26,8 @@ from streams.output import alert_json
 from streams.pipeline import Message
 from streams.settings import Settings
 
+from .one_a_message import send
+
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 DEADLINE_S = 120.0
@@ -86,17 +88,6 @@ def by_hashtag(news: Iterable[bytes]) -> dict[str, list[bytes]]:
 
 def lines(path: Path) -> list[archive.Record]:
     return list(archive.read([str(path)]))
-
-
-def send(settings: Settings, records: Sequence[archive.Record], first: int, *, end: bool) -> None:
-    """Send records to `posts` as messages `first`, `first` + 1, …, one post each, as replay does."""
-    with replay.producing(settings) as sink:
-        for number, record in enumerate(records, first):
-            headers = [(pipeline.FORMAT, record.format.encode())] if record.format else []
-            sink.send(record.payload, headers, number % settings.partitions)
-        if end:
-            for partition in range(settings.partitions):
-                sink.send(b"", [(pipeline.PUNCTUATION, pipeline.END)], partition)
 
 
 def first_message(settings: Settings, topic: str) -> Any:
