@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import faust
 
+from streams import clock
 from streams.ending import fatal
 from streams.ingestion import Ingestion
 from streams.monitoring import Monitoring
 from streams.pipeline import Message
 from streams.settings import Settings
+
+BROKER_TIME: Final = 1
+"""Kafka's mark of a message whose time is that of the broker (`message.timestamp.type=LogAppendTime`)."""
 
 
 def add(app: faust.App, settings: Settings, ingestion: Ingestion, monitoring: Monitoring) -> None:
@@ -28,7 +32,8 @@ def add(app: faust.App, settings: Settings, ingestion: Ingestion, monitoring: Mo
     async def monitor(stream: Any) -> None:
         async for event in stream.noack().events():
             with fatal():
-                if await monitoring.take(event.message.partition, event.message.value):
+                message = event.message
+                if await monitoring.take(message.partition, message.offset, message.value):
                     event.ack()
 
     app.agent(_raw(app, settings.posts_topic), name="ingest")(ingest)
@@ -40,5 +45,8 @@ def _raw(app: faust.App, name: str) -> Any:
 
 
 def _message(event: Any) -> Message:
+    message = event.message
     headers = {name: value or b"" for name, value in event.headers.items()}
-    return Message(event.message.offset, event.message.value or b"", headers)
+    # A time the sender gave says nothing of the arrival; the broker's own stays the same when read again.
+    arrived_ms = int(message.timestamp * 1_000) if message.timestamp_type == BROKER_TIME else clock.now_ms()
+    return Message(message.offset, message.value or b"", headers, arrived_ms)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from detectors.baseline import Baseline
-from streams import agents, clock, topics
+from streams import agents, clock, rows_log, topics
 from streams.ending import fatal
 from streams.ingestion import Ingestion
 from streams.metrics import Metrics
 from streams.monitoring import TICK_S, Monitoring
+from streams.news import TopicNews
 from streams.settings import Settings
 from streams.store import Store
 from streams.topics import MAX_MESSAGE_BYTES
@@ -28,9 +31,6 @@ READY: Final = "worker ready:"
 # is noticed after it. The consumer's thread sends heartbeats, so a long assessment does not delay them.
 SESSION_S: Final = 6.0
 HEARTBEAT_S: Final = 1.5
-
-BROKER_AWAY_S: Final = 30.0
-"""How long a worker waits for a broker that is away before it stops."""
 
 WATCH_S: Final = 3.0
 
@@ -85,8 +85,11 @@ class _Work:
         self._settings = settings
         self._rebalanced = 0
         self._lines: list[str] = []
-        self.ingestion = Ingestion(settings, metrics, self._send, self._start_of)
-        self.monitoring = Monitoring(settings, metrics, store, self._send, baseline)
+        self.ingestion = Ingestion(settings, metrics, self._send, self._start_of, self._exhausted)
+        log_of = partial(rows_log.opened, settings)
+        self.monitoring = Monitoring(
+            settings, metrics, store, TopicNews(settings), log_of, self._send, baseline
+        )
 
     async def revoked(self, *_about: Any, **_: Any) -> None:
         """Finish what is under way before the group goes on without us."""
@@ -105,22 +108,19 @@ class _Work:
         self._lines.append(f"{_named(sources)} of posts, {_named(owned)} of rows")
 
     async def flush(self) -> None:
-        """Send micro-batches that have waited for long enough."""
+        """Send micro-batches that have waited for long enough, and say which sources are idle."""
         while not self._app.should_stop:
             await asyncio.sleep(self._settings.batch_ms / 2_000)
             with fatal():
                 await self.ingestion.flush_due()
 
     async def tick(self) -> None:
-        """Load partitions that were just assigned, and assess what silence allows."""
-        before_s = clock.monotonic_s()
+        """Load partitions that were just assigned, and say when that is done."""
         while not self._app.should_stop:
             await asyncio.sleep(TICK_S if not self._lines else 0.05)
-            now_s = clock.monotonic_s()
             lines, self._lines = self._lines, []
             with fatal():
-                await self.monitoring.tick(now_s - before_s)
-            before_s = now_s
+                await self.monitoring.tick()
             for line in lines:
                 ready_log.info("%s %s", READY, line)
 
@@ -134,7 +134,7 @@ class _Work:
                 away_since_s = None
             except topics.BrokerError:
                 away_since_s = away_since_s or clock.monotonic_s()
-                if clock.monotonic_s() - away_since_s > BROKER_AWAY_S:
+                if clock.monotonic_s() - away_since_s > self._settings.away_s:
                     with fatal():
                         raise
 
@@ -165,6 +165,20 @@ class _Work:
             return first
         earliest = await consumer.earliest_offsets(tp)
         return committed if earliest.get(tp, first) <= committed else first
+
+    async def _exhausted(self, source: int) -> int | None:
+        """The offset to come of a source that the broker says to hold nothing unread; None if it does not."""
+        # Faust has no public way to ask.
+        consumer: Any = self._app.consumer
+        tp = TP(self._settings.posts_topic, source)
+        try:
+            position, ends = await consumer.position(tp), await consumer.highwaters(tp)
+        except (KafkaError, TimeoutError):
+            return None  # a broker that is away says nothing of its topics
+        if position is None or position < ends[tp]:
+            return None
+        committed: int | None = consumer._committed_offset.get(tp)
+        return position if committed is None else committed
 
 
 def _named(partitions: list[int]) -> str:

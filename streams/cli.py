@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from streams import archive, formats
+from streams import archive, dead_cli, formats
 from streams.settings import Settings, SettingsError
 
 UNUSABLE = 2
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.add_typer(dead_cli.app)
 _out = Console()
 _err = Console(stderr=True)
 
@@ -155,7 +156,8 @@ def replay(
 ) -> None:
     """Send an archive to the topic `posts` in event-time order, as if it happened now.
 
-    At the end every partition is told that nothing more will come, so that the last windows close.
+    At the end every partition is told that nothing more will come, so that the last windows close. A record
+    that is too large for a message is named and becomes a dead letter.
     """
     from streams import replay as replaying
 
@@ -163,12 +165,23 @@ def replay(
     settings = Settings.load()
     with replaying.bar(_err) as advance:
         sent = replaying.replay(
-            files, settings, speed=rate, format=format, posts_per_message=posts_per_message, advance=advance
+            files,
+            settings,
+            speed=rate,
+            format=format,
+            posts_per_message=posts_per_message,
+            advance=advance,
+            told=lambda said: _err.print(said, markup=False, highlight=False, soft_wrap=True),
         )
     _out.print(
         f"{sent.posts:,} posts and {sent.other:,} other payloads in {sent.messages:,} messages,"
         f" {sent.posts / max(sent.seconds, 1e-3):,.0f} posts/s"
     )
+    if sent.too_large:
+        _out.print(
+            f"{sent.too_large:,} records were too large for a message and are dead letters, cut: see"
+            " `floodmark dead list`"
+        )
 
 
 @app.command()

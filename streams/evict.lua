@@ -2,10 +2,10 @@
 --
 -- KEYS  mark, tags, the key of strings, then the keys of rows
 -- ARGV  writer, msgpack list of fingerprints, then the index member of every key of rows
--- gives {1}, or {0} and nothing is changed
+-- gives {1}, or {0, stored writer or ''} and nothing is changed
 local writer = redis.call('HGET', KEYS[1], 'writer')
-if writer and writer ~= ARGV[1] then
-  return {0}
+if writer ~= ARGV[1] then
+  return {0, writer or ''}
 end
 local forgotten = cmsgpack.unpack(ARGV[2])
 for from = 1, #forgotten, 2000 do

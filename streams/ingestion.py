@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from streams import clock, pipeline
+from streams import clock, dead, pipeline
+from streams.dead import Place
 from streams.metrics import Metrics, category
 from streams.packets import encode, pack
 from streams.pipeline import DeadLetter, Ingested, Message
@@ -20,6 +22,12 @@ MAX_BATCH_BYTES: Final = 2**20
 
 MAX_PACKET_BYTES: Final = 12 * 2**20
 """Three quarters of `topics.MAX_MESSAGE_BYTES`, which brokers and clients are told to take."""
+
+
+MAX_KINDS: Final = 100
+"""Kinds of reasons that are counted for the message of `TooManyDead`; the formats make about 30."""
+
+MAX_EXAMPLE_CHARS: Final = 300
 
 
 class TooManyDead(RuntimeError):
@@ -38,10 +46,16 @@ Acknowledge = Callable[[], object]
 StartOf = Callable[[int, int], Awaitable[int]]
 """From a source partition and the first offset read from it to the offset its first batch covers from."""
 
+Exhausted = Callable[[int], Awaitable[int | None]]
+"""The offset to come of a source partition that holds nothing unread; None if it does, or nobody knows."""
+
 
 @dataclass
 class _Batch:
-    """What was read from one source partition and not sent yet; `start` is None before the first message."""
+    """What was read from one source partition and not sent yet; `start` is None before the first message.
+
+    `quiet_s` is the moment since which nothing came; None once the source was said to be idle.
+    """
 
     start: int | None = None
     messages: list[Message] = field(default_factory=list)
@@ -49,6 +63,7 @@ class _Batch:
     payloads: int = 0
     size: int = 0
     since_s: float = 0.0
+    quiet_s: float | None = field(default_factory=clock.monotonic_s)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -59,11 +74,14 @@ class Ingestion:
     letter of its batch is with the broker.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, send: Send, start_of: StartOf) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, send: Send, start_of: StartOf, exhausted: Exhausted
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._send = send
         self._start_of = start_of
+        self._exhausted = exhausted
         self._assigned: frozenset[int] = frozenset()
         self._batches: dict[int, _Batch] = {}
         self._dead_share = DeadShare(settings.max_dead_share, settings.dead_share_payloads)
@@ -93,8 +111,10 @@ class Ingestion:
             if message.offset < self._next(batch):
                 acknowledge()
                 return
+            now_s = clock.monotonic_s()
             if not batch.messages:
-                batch.since_s = clock.monotonic_s()
+                batch.since_s = now_s
+            batch.quiet_s = now_s
             batch.messages.append(message)
             batch.acknowledge.append(acknowledge)
             batch.payloads += message.value.count(b"\n") + 1
@@ -103,12 +123,33 @@ class Ingestion:
                 await self._flush(source, batch)
 
     async def flush_due(self) -> None:
-        """Send the batches that have waited for long enough."""
-        oldest_s = clock.monotonic_s() - self._settings.batch_ms / 1_000
+        """Send the batches that have waited for long enough, and say of silent sources that they are idle."""
+        now_s = clock.monotonic_s()
+        oldest_s = now_s - self._settings.batch_ms / 1_000
         for source, batch in list(self._batches.items()):
             async with batch.lock:
                 if batch.messages and batch.since_s <= oldest_s:
                     await self._flush(source, batch)
+                elif self._silent(source, batch, now_s):
+                    await self._say_idle(source, batch)
+
+    def _silent(self, source: int, batch: _Batch, now_s: float) -> bool:
+        quiet = batch.quiet_s is not None and now_s - batch.quiet_s >= self._settings.idle_s
+        return quiet and not batch.messages and source in self._assigned
+
+    async def _say_idle(self, source: int, batch: _Batch) -> None:
+        """Tell all monitors not to wait for a source, if the broker says that nothing is unread there.
+
+        Silence alone proves nothing: the worker that reads the source may be the one that is away.
+        """
+        at = await self._exhausted(source)
+        batch.quiet_s = clock.monotonic_s()  # asked again after as long, if there is something
+        if at is None:
+            return
+        start = at if batch.start is None else batch.start
+        packets = pack([], source, start, start, self._settings.partitions, idle=True)
+        await self._send_all(source, [], [encode(packet) for packet in packets])
+        batch.quiet_s = None
 
     def _next(self, batch: _Batch) -> int:
         return batch.messages[-1].offset + 1 if batch.messages else batch.start or 0
@@ -123,10 +164,12 @@ class Ingestion:
     async def _flush(self, source: int, batch: _Batch) -> None:
         begun_s = clock.monotonic_s()
         assert batch.start is not None
-        parts = within_limit(batch.messages, source, batch.start, self._settings.partitions)
+        settings = self._settings
+        max_ahead_ms = settings.max_ahead_s * 1_000
+        parts = within_limit(batch.messages, source, batch.start, settings.partitions, max_ahead_ms)
         self._metrics.ingest_seconds.observe(clock.monotonic_s() - begun_s)
         for ingested, packets in parts:
-            self._dead_share.add(ingested.counts)
+            self._dead_share.add(ingested.counts, ingested.dead)
             await self._send_all(source, ingested.dead, packets)
             self._count(ingested)
         for acknowledge in batch.acknowledge:
@@ -140,9 +183,10 @@ class Ingestion:
             await self._send(settings.rows_topic, None, packet, partition, {})
             for partition, packet in enumerate(packets)
         ]
-        for dead in letters:
-            headers = dead_headers(dead, settings.posts_topic, source)
-            queued.append(await self._send(settings.dead_topic, None, dead.invalid.payload, None, headers))
+        for letter in letters:
+            place = Place(settings.posts_topic, source, letter.offset, letter.line, letter.part)
+            out = dead.written(place, letter.invalid, letter.format)
+            queued.append(await self._send(settings.dead_topic, out.key, out.value, None, out.headers))
         await asyncio.gather(*queued)
 
     def _count(self, ingested: Ingested) -> None:
@@ -153,19 +197,24 @@ class Ingestion:
         }
         for result, number in read.items():
             self._metrics.posts.labels(result).inc(number)
-        for dead in ingested.dead:
-            self._metrics.dead_letters.labels(category(dead.invalid.reason)).inc()
+        for letter in ingested.dead:
+            self._metrics.dead_letters.labels(category(letter.invalid.reason)).inc()
 
 
 def within_limit(
-    messages: Sequence[Message], source: int, start: int, partitions: int, limit: int = MAX_PACKET_BYTES
+    messages: Sequence[Message],
+    source: int,
+    start: int,
+    partitions: int,
+    max_ahead_ms: int | None = None,
+    limit: int = MAX_PACKET_BYTES,
 ) -> list[tuple[Ingested, list[bytes]]]:
     """A micro-batch in as many parts as it takes for every packet to be one the broker takes.
 
     A row is 107 bytes for a hashtag that may cost its writer two, so anybody can make rows out of proportion.
     A single message that is still too large becomes a dead letter: it would stop every worker that reads it.
     """
-    ingested = pipeline.ingest(messages, source, start, partitions)
+    ingested = pipeline.ingest(messages, source, start, partitions, max_ahead_ms)
     packets = [encode(packet) for packet in ingested.packets]
     largest = max(map(len, packets))
     if largest <= limit:
@@ -173,38 +222,27 @@ def within_limit(
     if len(messages) > 1:
         first, second = messages[: len(messages) // 2], messages[len(messages) // 2 :]
         return [
-            *within_limit(first, source, start, partitions, limit),
-            *within_limit(second, source, first[-1].offset + 1, partitions, limit),
+            *within_limit(first, source, start, partitions, max_ahead_ms, limit),
+            *within_limit(second, source, first[-1].offset + 1, partitions, max_ahead_ms, limit),
         ]
     (message,) = messages
     reason = f"its hashtags make {largest} bytes of rows, more than the {limit} of a packet"
     invalid = InvalidPost(reason=reason, payload=message.value)
     empty = pack([], source, start, message.offset + 1, partitions)
     counts = {"posts": 0, "untagged": 0, "control": 0, "invalid": 1}
-    dead = Ingested(empty, [DeadLetter(message.offset, 0, invalid)], counts)
-    return [(dead, [encode(packet) for packet in empty])]
-
-
-def dead_headers(dead: DeadLetter, topic: str, source: int) -> dict[str, bytes]:
-    """The headers of a dead letter: why it is dead, and where it came from."""
-    return {
-        "reason": dead.invalid.reason.encode(),
-        "topic": topic.encode(),
-        "partition": str(source).encode(),
-        "offset": str(dead.offset).encode(),
-        "line": str(dead.line).encode(),
-    }
+    letter = DeadLetter(message.offset, 0, invalid, format=pipeline.format_of(message.headers))
+    return [(Ingested(empty, [letter], counts), [encode(packet) for packet in empty])]
 
 
 class DeadShare:
-    """The share of dead posts over spans of so many payloads."""
+    """The share of dead posts over spans of so many payloads, and why most of them are dead."""
 
     def __init__(self, limit: float, payloads: int) -> None:
         self._limit = limit
         self._payloads = payloads
-        self._seen = self._dead = 0
+        self._begin()
 
-    def add(self, counts: Mapping[str, int]) -> None:
+    def add(self, counts: Mapping[str, int], letters: Sequence[DeadLetter] = ()) -> None:
         """Count a micro-batch before it is acknowledged.
 
         Raises
@@ -214,12 +252,33 @@ class DeadShare:
         """
         self._seen += sum(counts.values())
         self._dead += counts["invalid"]
+        for letter in letters:
+            self._count(letter.invalid.reason)
         if self._seen < self._payloads:
             return
-        seen, dead, self._seen, self._dead = self._seen, self._dead, 0, 0
-        if dead > self._limit * seen:
-            raise TooManyDead(
-                f"{dead} of the last {seen} payloads could not be read, more than {self._limit:.0%}: look"
-                f" at the reasons on the topic of dead posts, correct the connector or its header `format`,"
-                f" or raise {variable('max_dead_share')}"
-            )
+        said = self._said()
+        is_too_many = self._dead > self._limit * self._seen
+        self._begin()
+        if is_too_many:
+            raise TooManyDead(said)
+
+    def _begin(self) -> None:
+        self._seen = self._dead = 0
+        self._kinds: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def _count(self, reason: str) -> None:
+        kind = dead.kind(reason)
+        if kind in self._kinds or len(self._kinds) < MAX_KINDS:
+            self._kinds[kind] += 1
+            self._examples.setdefault(kind, reason[:MAX_EXAMPLE_CHARS])
+
+    def _said(self) -> str:
+        why = ""
+        for kind, count in self._kinds.most_common(1):
+            why = f", most often ({count} times) like this: {self._examples[kind]}"
+        return (
+            f"{self._dead} of the last {self._seen} payloads could not be read, more than"
+            f" {self._limit:.0%}{why}; correct the connector or its header `format`, or raise"
+            f" {variable('max_dead_share')}; `floodmark dead list` shows what was dead before"
+        )

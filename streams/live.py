@@ -73,7 +73,7 @@ class Worker:
 
 
 class Stack:
-    """A broker, an embedded Redis and workers, as a context manager.
+    """A broker, a Redis and workers, as a context manager.
 
     Leaves nothing running, whether its block ends, raises or is ended by SIGTERM or Ctrl-C.
 
@@ -83,8 +83,8 @@ class Stack:
         How many are started at once; more can be started later.
     kafka_port, redis_port : int, optional
         Free ones if not given.
-    kafka_url : str, optional
-        A broker that runs already; an embedded one is started if not given.
+    kafka_url, redis_url : str, optional
+        A broker and a Redis that run already; embedded ones are started where not given.
     folder : Path, optional
         Where logs go; a temporary one, removed at the end, if not given.
     overrides
@@ -109,11 +109,13 @@ class Stack:
         kafka_port: int | None = None,
         redis_port: int | None = None,
         kafka_url: str | None = None,
+        redis_url: str | None = None,
         folder: Path | None = None,
         **overrides: Any,
     ) -> None:
         self._count = workers
         self._kafka_url = kafka_url
+        self._redis_url = redis_url
         self._ports = (kafka_port, redis_port)
         self._folder = folder
         self._overrides = overrides
@@ -128,11 +130,13 @@ class Stack:
             self.folder = self._folder or Path(
                 exits.enter_context(tempfile.TemporaryDirectory(prefix="floodmark-"))
             )
-            kafka_url = self._kafka_url or exits.enter_context(embedded.broker(self.folder, self._ports[0]))
-            redis_url = exits.enter_context(embedded.redis_server(self.folder, self._ports[1]))
-            self.settings = Settings.load(
-                **{**self._overrides, "kafka_url": kafka_url, "redis_url": redis_url}
-            )
+            servers: dict[str, Any] = {"kafka_url": self._kafka_url, "redis_url": self._redis_url}
+            if self._kafka_url is None:
+                servers["kafka_url"] = exits.enter_context(embedded.broker(self.folder, self._ports[0]))
+                servers["transactions"] = False  # the embedded broker has none
+            if self._redis_url is None:
+                servers["redis_url"] = exits.enter_context(embedded.redis_server(self.folder, self._ports[1]))
+            self.settings = Settings.load(**{**self._overrides, **servers})
             topics.ensure(self.settings)
             self._exits = exits
             started = [self.start_worker() for _ in range(self._count)]
@@ -220,6 +224,8 @@ def messages(
                 group_id=None,
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
+                # What a worker that died was about to tell is told by its successor.
+                isolation_level="read_committed" if settings.transactions else "read_uncommitted",
                 fetch_max_wait_ms=_POLL_MS,
             )
         except KafkaError as error:

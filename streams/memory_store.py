@@ -9,7 +9,7 @@ from typing import TypeVar
 from detectors.alert import Alert, State
 from detectors.table import Rows
 from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagState
-from streams.store import lost_hop, lost_mark, lost_to_writer
+from streams.store import lost_hop, lost_mark, lost_state, lost_to_writer
 from streams.watermark import SourceClock
 
 V = TypeVar("V")
@@ -19,12 +19,15 @@ V = TypeVar("V")
 class HeldPartition:
     """What is stored of one partition."""
 
-    writer: object = None
+    writer: object
+    covered_ms: int | None = None
+    next: int | None = None
     marks: dict[int, int] = field(default_factory=dict)
     clocks: dict[int, SourceClock] = field(default_factory=dict)
     assessed_ms: int | None = None
     rows: dict[str, dict[int, list[Rows]]] = field(default_factory=dict)
     strings: dict[str, dict[int, str]] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
     open: dict[str, Alert] = field(default_factory=dict)
 
 
@@ -42,7 +45,7 @@ class MemoryStore:
 
     async def load(self, partition: int) -> PartitionState:
         """Take a partition over; see `Store.load`."""
-        held = self._partitions.setdefault(partition, HeldPartition())
+        held = self._partitions.setdefault(partition, HeldPartition(self))
         held.writer = self
         tags = {
             name: TagState(
@@ -52,7 +55,20 @@ class MemoryStore:
             )
             for name in (*held.rows, *(name for name in held.open if name not in held.rows))
         }
-        return PartitionState(dict(held.marks), dict(held.clocks), held.assessed_ms, tags)
+        return PartitionState(
+            dict(held.marks),
+            dict(held.clocks),
+            held.assessed_ms,
+            tags,
+            late=dict(held.late),
+            next=held.next,
+            covered_ms=held.covered_ms,
+        )
+
+    async def reset(self, partition: int, covered_ms: int | None) -> PartitionState:
+        """Forget a partition; see `Store.reset`."""
+        self._partitions[partition] = HeldPartition(self, covered_ms)
+        return await self.load(partition)
 
     async def commit(self, partition: int, delta: Delta) -> None:
         """Store one packet; see `Store.commit`."""
@@ -62,10 +78,12 @@ class MemoryStore:
             raise lost_mark(partition, delta.source, delta.expected, found)
         held.marks[delta.source] = delta.mark
         held.clocks[delta.source] = delta.clock
+        held.next = delta.next
         for (name, bucket), rows in delta.rows.items():
             held.rows.setdefault(name, {}).setdefault(bucket, []).append(rows)
         for name, strings in delta.strings.items():
             held.strings.setdefault(name, {}).update(strings)
+        held.late.update(delta.late)
 
     async def record(self, partition: int, outcome: Outcome) -> None:
         """Store what a hop decided; see `Store.record`."""
@@ -73,6 +91,7 @@ class MemoryStore:
         if held.assessed_ms is not None and held.assessed_ms > outcome.hop_ms:
             raise lost_hop(partition, outcome.hop_ms, held.assessed_ms)
         held.assessed_ms = outcome.hop_ms
+        held.late = {name: hop_ms for name, hop_ms in held.late.items() if hop_ms > outcome.hop_ms}
         for tag in outcome.tags:
             name = tag.assessment.hashtag
             held.open.pop(name, None)
@@ -87,7 +106,9 @@ class MemoryStore:
             _drop(held.strings, one.hashtag, one.forgotten)
 
     def _held(self, partition: int) -> HeldPartition:
-        held = self._partitions.setdefault(partition, HeldPartition(self))
+        held = self._partitions.get(partition)
+        if held is None:
+            raise lost_state(partition)
         if held.writer is not self:
             raise lost_to_writer(partition)
         return held

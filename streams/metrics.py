@@ -13,9 +13,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from detectors.alert import Reason
 
 POST_RESULTS: Final = ("read", "untagged", "control", "invalid")
-ROW_RESULTS: Final = ("new", "repeated", "late")
+ROW_RESULTS: Final = ("new", "repeated", "late", "expired")
 
 _CATEGORIES: Final = (
+    ("ahead", re.compile(r"its time .* too far in the future")),
     ("unreadable", re.compile(r"not JSON(?! object)|not UTF-8")),
     ("error_message", re.compile(r"an error message")),
     ("unknown_format", re.compile(r"not a JSON object|neither ")),
@@ -59,7 +60,8 @@ class Metrics:
         self.packets = Counter("floodmark_packets", "Packets of rows committed.", registry=registry)
         self.rows = Counter(
             "floodmark_rows",
-            "Rows received: new ones, those counted before, and those of the new that came after their hop.",
+            "Rows received: new ones, those counted before, those of the new that came after their hop, and"
+            " those dropped because they came after every window that could hold them.",
             ["result"],
             registry=registry,
         )
@@ -86,8 +88,13 @@ class Metrics:
         )
         self.load_seconds = Histogram(
             "floodmark_load_seconds",
-            "Wall time to read a partition's state when it is taken over.",
+            "Wall time to take a partition over: to read its state and count what that lacks.",
             buckets=_ASSESS_EDGES_S,
+            registry=registry,
+        )
+        self.rebuilds = Counter(
+            "floodmark_rebuilds",
+            "Partitions whose state was not in Redis and was counted again from the topic rows.",
             registry=registry,
         )
         self.hops = Counter("floodmark_hops", "Hops assessed.", registry=registry)

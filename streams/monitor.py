@@ -2,7 +2,7 @@
 
 The caller keeps to one order, and so the state on disk never falls behind what was told to anybody::
 
-    delta = monitor.plan(packet)      # what the packet changes, nothing changed yet
+    delta = monitor.plan(packet, at)  # what the packet changes, nothing changed yet
     await store.commit(delta)         # atomic, guarded by the expected mark
     monitor.apply(delta)
     while hop := monitor.next_hop():  # what the clock allows to be assessed
@@ -13,7 +13,7 @@ The caller keeps to one order, and so the state on disk never falls behind what 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,7 +30,8 @@ from streams.packets import Packet
 from streams.watermark import SourceClock, watermark
 
 SWEEP_MS: Final = 600_000
-"""How often, in event time, tags that nobody writes about are looked through for rows to drop."""
+"""How often, in event time, rows that no later hop can see are dropped; at multiples of it, so that what is
+held is a function of the hop and not of when a process began."""
 
 _STRING_FIELDS: Final = ("text", "handle", "client", "domain", "account", "post")
 
@@ -45,6 +46,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     window_ms: int = 7_200_000
     hop_ms: int = 60_000
     lateness_ms: int = 120_000
+    max_ahead_ms: int = 120_000
+    """How far after its arrival a post may be dated; no more than the lateness, or it closes windows."""
     min_posts: int = 30
     assessment: AssessmentPolicy = AssessmentPolicy()
     alert: Policy = Policy()
@@ -61,20 +64,32 @@ class Delta:
     expected, mark : int
         The high-water mark before and after, as the next offset to come; `expected` is None before the
         first packet of a source.
+    next : int or None
+        Offset of the first message of the topic `rows` that is not counted after this packet; None where
+        packets do not come from a topic.
     clock : SourceClock
     rows : by (hashtag, start of the hop-long bucket in ms)
     strings : by hashtag, only those not stored before
+    late : by hashtag
+        The hop, in ms, that has to look at it again because rows came after their own hop.
     repeated : int
-        Rows dropped because they were counted before.
+        Rows dropped because they were counted before, or because the same post with the same values was.
+    late_rows, expired_rows : int
+        Rows that came after their own hop; those that came after every window that could hold them, which
+        are dropped.
     """
 
     source: int
     expected: int | None
     mark: int
+    next: int | None
     clock: SourceClock
     rows: Mapping[tuple[str, int], Rows]
     strings: Mapping[str, Mapping[int, str]]
+    late: Mapping[str, int]
     repeated: int
+    late_rows: int
+    expired_rows: int
 
 
 @dataclass(frozen=True)
@@ -117,15 +132,31 @@ class TagState:
     last_bucket: dict[int, int] = field(default_factory=dict)  # of every string, the newest row that uses it
     alert: Alert | None = None
 
+    def texts(self) -> dict[int, str]:
+        """The texts of its rows by fingerprint."""
+        prints = {k for parts in self.buckets.values() for rows in parts for k in rows["text"].tolist()}
+        return {k: self.strings[k] for k in prints if k in self.strings}
+
 
 @dataclass
 class PartitionState:
-    """All a monitor knows; what a store gives back after a restart."""
+    """All a monitor knows; what a store gives back after a restart.
+
+    Attributes
+    ----------
+    late, next : see `Delta`
+    covered_ms : int or None
+        Event time from which on posts are complete, if earlier ones were lost for good. Windows that reach
+        further back are not assessed.
+    """
 
     marks: dict[int, int] = field(default_factory=dict)
     clocks: dict[int, SourceClock] = field(default_factory=dict)
     assessed_ms: int | None = None
     tags: dict[str, TagState] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
+    next: int | None = None
+    covered_ms: int | None = None
 
 
 class Monitor:
@@ -151,32 +182,39 @@ class Monitor:
         self.rules = rules
         self.baseline = baseline
         self.state = state or PartitionState()
-        self.late_rows = 0
         self._due: dict[int, set[str]] = {}
         self._holding: dict[int, set[str]] = {}  # bucket -> hashtags with rows in it
         self._open: set[str] = set()
-        self._swept_ms = 0
         self._resume()
 
     def _resume(self) -> None:
         for hashtag, tag in self.state.tags.items():
             tag.index, tag.last_bucket = TextIndex(), {}
+            tag.index.add(tag.texts())  # at once: a text for itself costs ten times as much
             for bucket, parts in tag.buckets.items():
                 self._take_in(hashtag, tag, bucket, np.concatenate(parts))
                 if self.state.assessed_ms is None or bucket + self.rules.hop_ms > self.state.assessed_ms:
                     self._due.setdefault(bucket + self.rules.hop_ms, set()).add(hashtag)
             if tag.alert is not None:
                 self._open.add(hashtag)
+        for hashtag, hop in self.state.late.items():
+            self._due.setdefault(hop, set()).add(hashtag)
 
     def _take_in(self, hashtag: str, tag: TagState, bucket: int, rows: Rows) -> None:
         self._holding.setdefault(bucket, set()).add(hashtag)
         tag.index.add({k: tag.strings[k] for k in np.unique(rows["text"]).tolist() if k in tag.strings})
-        for key in _keys(rows):
+        for key in _keys([rows]):
             if key in tag.strings:
                 tag.last_bucket[key] = max(bucket, tag.last_bucket.get(key, bucket))
 
-    def plan(self, packet: Packet) -> Delta:
+    def plan(self, packet: Packet, at: int | None = None) -> Delta:
         """What a packet would change.
+
+        Parameters
+        ----------
+        packet : Packet
+        at : int, optional
+            Its offset on the topic `rows`.
 
         Raises
         ------
@@ -191,75 +229,105 @@ class Monitor:
                 " offsets are missing. Either the topic's retention is shorter than the time this worker was"
                 " away, or two deployments share one key prefix"
             )
-        table, offsets = packet.table()
         rows: dict[tuple[str, int], Rows] = {}
         strings: dict[str, dict[int, str]] = {}
-        repeated = first = 0
-        for hashtag, count in zip(packet.hashtags, packet.counts, strict=True):
-            mine, at = table[first : first + count], offsets[first : first + count]
-            first += count
-            if expected is not None and packet.start < expected:
-                new = at >= expected
-                repeated += count - int(new.sum())
-                mine = mine[new]
-            if not len(mine):
-                continue
-            bucket = mine["time_ms"] // self.rules.hop_ms * self.rules.hop_ms
-            for start in np.unique(bucket).tolist():
-                rows[hashtag, start] = mine[bucket == start]
+        expired = 0
+        for hashtag, mine in _tables(packet, expected):
+            parts = []
+            for bucket, part in self._by_bucket(mine):
+                if not self._visible(bucket):
+                    expired += len(part)
+                elif len(fresh := self._not_held(hashtag, bucket, part)):
+                    rows[hashtag, bucket] = fresh
+                    parts.append(fresh)
             known = self.state.tags[hashtag].strings if hashtag in self.state.tags else {}
-            fresh = {k: packet.strings[k] for k in _keys(mine) if k in packet.strings and k not in known}
-            if fresh:
-                strings[hashtag] = fresh
+            new = {k: packet.strings[k] for k in _keys(parts) if k in packet.strings and k not in known}
+            if new:
+                strings[hashtag] = new
+        late = {key: part for key, part in rows.items() if self._is_late(key[1])}
+        stored = sum(map(len, rows.values()))
+        return Delta(
+            source=packet.source,
+            expected=expected,
+            mark=packet.end if expected is None else max(expected, packet.end),
+            next=self.state.next if at is None else max(at + 1, self.state.next or 0),
+            clock=self._clock_after(packet, expected),
+            rows=rows,
+            strings=strings,
+            late={hashtag: self._following_ms() for hashtag, _ in late},
+            repeated=sum(packet.counts) - expired - stored,
+            late_rows=sum(map(len, late.values())),
+            expired_rows=expired,
+        )
+
+    def _by_bucket(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
+        bucket = rows["time_ms"] // self.rules.hop_ms * self.rules.hop_ms
+        for start in np.unique(bucket).tolist():
+            yield start, rows[bucket == start]
+
+    def _clock_after(self, packet: Packet, expected: int | None) -> SourceClock:
         clock = self.state.clocks.get(packet.source, SourceClock())
-        if expected is None or packet.end > expected or packet.ended:
-            clock = clock.advance(packet.clock, ended=packet.ended)
-        mark = packet.end if expected is None else max(expected, packet.end)
-        return Delta(packet.source, expected, mark, clock, rows, strings, repeated)
+        news = expected is None or packet.end > expected or (packet.idle and packet.start == expected)
+        if not news:
+            return clock
+        return clock.advance(packet.clock, expected or 0, idle=packet.idle, ended=packet.ended)
+
+    def _visible(self, bucket: int) -> bool:
+        """Whether a later hop can see the rows of a bucket."""
+        assessed_ms = self.state.assessed_ms
+        return assessed_ms is None or bucket >= assessed_ms + self.rules.hop_ms - self.rules.window_ms
+
+    def _is_late(self, bucket: int) -> bool:
+        return self.state.assessed_ms is not None and bucket + self.rules.hop_ms <= self.state.assessed_ms
+
+    def _following_ms(self) -> int:
+        return (self.state.assessed_ms or 0) + self.rules.hop_ms
+
+    def _not_held(self, hashtag: str, bucket: int, rows: Rows) -> Rows:
+        tag = self.state.tags.get(hashtag)
+        return _fresh(tag.buckets.get(bucket, ()) if tag is not None else (), rows)
 
     def apply(self, delta: Delta) -> None:
         """Take in what `plan` said, after it was stored."""
         self.state.marks[delta.source] = delta.mark
         self.state.clocks[delta.source] = delta.clock
+        self.state.next = delta.next
+        self.state.late.update(delta.late)
         for hashtag, strings in delta.strings.items():
             self.state.tags.setdefault(hashtag, TagState()).strings.update(strings)
         for (hashtag, bucket), rows in delta.rows.items():
             tag = self.state.tags.setdefault(hashtag, TagState())
             tag.buckets.setdefault(bucket, []).append(rows)
             self._take_in(hashtag, tag, bucket, rows)
-            self._mark_due(hashtag, bucket, len(rows))
+            hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
+            self._due.setdefault(hop, set()).add(hashtag)
 
-    def _mark_due(self, hashtag: str, bucket: int, count: int) -> None:
-        hop = bucket + self.rules.hop_ms
-        if self.state.assessed_ms is not None and hop <= self.state.assessed_ms:
-            self.late_rows += count
-            hop = self.state.assessed_ms + self.rules.hop_ms
-        self._due.setdefault(hop, set()).add(hashtag)
-
-    def watermark(self, idle: Collection[int] = ()) -> int | None:
+    def watermark(self) -> int | None:
         """Event time in ms below which this partition expects nothing more."""
-        return watermark(self.state.clocks, self.sources, idle, self.rules.lateness_ms)
+        return watermark(self.state.clocks, self.sources, self.rules.lateness_ms)
 
     @property
     def ended(self) -> bool:
         """Whether every source said that nothing more will come."""
         return all(self.state.clocks.get(source, SourceClock()).ended for source in self.sources)
 
-    def next_hop(self, idle: Collection[int] = ()) -> int | None:
+    def next_hop(self) -> int | None:
         """The earliest hop, in ms of event time, that the clock allows and somebody needs; None if none."""
-        mark = self.watermark(idle)
+        mark = self.watermark()
         if mark is None:
             return None
         last = -(-mark // self.rules.hop_ms) if self.ended else mark // self.rules.hop_ms
         last *= self.rules.hop_ms
         wanted = min(self._due, default=None)
         if self._open and self.state.assessed_ms is not None:
-            following = self.state.assessed_ms + self.rules.hop_ms
-            wanted = following if wanted is None else min(wanted, following)
+            wanted = self._following_ms() if wanted is None else min(wanted, self._following_ms())
         return wanted if wanted is not None and wanted <= last else None
 
     def assess(self, hop_ms: int) -> Outcome:
         """Judge every hashtag that changed or has an open alert, over the rows older than `hop_ms`."""
+        covered_ms = self.state.covered_ms
+        if covered_ms is not None and hop_ms - self.rules.window_ms < covered_ms:
+            return Outcome(hop_ms, ())
         names = sorted(self._due.get(hop_ms, set()) | self._open)
         outcomes = []
         for name in names:
@@ -297,24 +365,29 @@ class Monitor:
             if keep is None and not state.buckets:  # its rows left while the alert was still open
                 del self.state.tags[name]
         self._due.pop(outcome.hop_ms, None)
-        self.state.assessed_ms = outcome.hop_ms
-        if outcome.hop_ms < self._swept_ms + SWEEP_MS:
-            return ()
-        self._swept_ms = outcome.hop_ms
-        return self.evict(outcome.hop_ms)
+        before_ms, self.state.assessed_ms = self.state.assessed_ms, outcome.hop_ms
+        self.state.late = {name: hop for name, hop in self.state.late.items() if hop > outcome.hop_ms}
+        swept = before_ms is not None and before_ms // SWEEP_MS == outcome.hop_ms // SWEEP_MS
+        return () if swept else self.sweep()
 
-    def evict(self, hop_ms: int | None = None) -> tuple[Evicted, ...]:
-        """Drop the rows that the hops after `hop_ms` cannot see; all of them if None."""
-        end = None if hop_ms is None else hop_ms + self.rules.hop_ms - self.rules.window_ms
+    def sweep(self) -> tuple[Evicted, ...]:
+        """Drop the rows that no hop after the last multiple of `SWEEP_MS` can see."""
+        if self.state.assessed_ms is None:
+            return ()
+        swept_ms = self.state.assessed_ms // SWEEP_MS * SWEEP_MS
+        return self.evict(swept_ms + self.rules.hop_ms - self.rules.window_ms)
+
+    def evict(self, before_ms: int | None = None) -> tuple[Evicted, ...]:
+        """Drop the rows of the buckets that start before a time; all of them if None."""
         old: dict[str, list[int]] = {}
-        for bucket in sorted(b for b in self._holding if end is None or b < end):
+        for bucket in sorted(b for b in self._holding if before_ms is None or b < before_ms):
             for name in self._holding.pop(bucket):
                 old.setdefault(name, []).append(bucket)
         return tuple(self._evict_tag(name, self.state.tags[name], old[name]) for name in sorted(old))
 
     def _evict_tag(self, name: str, tag: TagState, old: list[int]) -> Evicted:
         rows = distinct(np.concatenate([rows for bucket in old for rows in tag.buckets.pop(bucket)]))
-        strings = {k: tag.strings[k] for k in _keys(rows) if k in tag.strings}
+        strings = {k: tag.strings[k] for k in _keys([rows]) if k in tag.strings}
         forgotten = tuple(k for k in strings if tag.last_bucket[k] <= old[-1])
         for key in forgotten:
             del tag.strings[key], tag.last_bucket[key]
@@ -324,8 +397,38 @@ class Monitor:
         return Evicted(name, rows, strings, tuple(old), forgotten)
 
 
-def _keys(rows: Rows) -> list[int]:
-    found: list[int] = np.unique(np.concatenate([rows[name] for name in _STRING_FIELDS])).tolist()
+def _tables(packet: Packet, expected: int | None) -> Iterator[tuple[str, Rows]]:
+    """Per hashtag the rows whose offsets are not counted yet."""
+    table, offsets = packet.table()
+    first = 0
+    for hashtag, count in zip(packet.hashtags, packet.counts, strict=True):
+        mine, at = table[first : first + count], offsets[first : first + count]
+        first += count
+        yield hashtag, mine if expected is None or packet.start >= expected else mine[at >= expected]
+
+
+def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
+    """The rows, each once, that are not held already with the same values.
+
+    The same post with other values stays: which of them counts is for `distinct` to say, by their bytes and
+    not by who came first.
+    """
+    posts = rows["post"]
+    known = np.isin(posts, np.concatenate([part["post"] for part in held])) if held else np.False_
+    if not np.any(known) and np.unique(posts).size == len(posts):
+        return rows
+    seen = {row.tobytes() for part in held for row in part[np.isin(part["post"], posts)]}
+    new = np.zeros(len(rows), bool)
+    for i, row in enumerate(rows):
+        new[i] = (value := row.tobytes()) not in seen
+        seen.add(value)
+    return rows[new]
+
+
+def _keys(parts: Sequence[Rows]) -> list[int]:
+    """What the rows stand for, sorted."""
+    columns = [rows[name] for rows in parts for name in _STRING_FIELDS]
+    found: list[int] = np.unique(np.concatenate(columns)).tolist() if columns else []
     return found
 
 

@@ -6,18 +6,21 @@ notice what it never got. Packets without rows are sent too: they carry the offs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 import msgspec
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from detectors.table import DAY_MS, ROW, Flag, Rows
 from detectors.text import fingerprint, key, reading
 from streams.posts import MINUTE_MS, Post
+from streams.watermark import TICK_MS, Stretch
 
-VERSION: Final = 1
+VERSION: Final = 2
 _MAX_COUNT: Final = 2**32 - 1
 # Plain integers: combining members of an IntFlag costs more than all the rest of a row.
 _COARSE: Final = int(Flag.COARSE_TIME)
@@ -54,9 +57,10 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
         Partition of the topic `posts` the batch was read from.
     start, end : int
         Offsets covered, half-open.
-    clock : list of (time_ms, posts)
-        For every distinct minute of event time in the batch, its newest time and its number of posts,
-        oldest first; over all posts of the batch, not only those with rows here.
+    clock : list of Stretch
+        How event time went on, by rising offset; over all posts of the batch, not only those with rows here.
+    idle : bool
+        The source has been silent for so long that nobody is to wait for it; `start` equals `end`.
     ended : bool
         The source said that nothing more will come.
     hashtags, counts : lists
@@ -73,7 +77,8 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
     source: int
     start: int
     end: int
-    clock: list[tuple[int, int]]
+    clock: list[Stretch]
+    idle: bool
     ended: bool
     hashtags: list[str]
     counts: list[int]
@@ -151,6 +156,7 @@ def pack(
     end: int,
     partitions: int,
     *,
+    idle: bool = False,
     ended: bool = False,
 ) -> list[Packet]:
     """Turn a micro-batch into one packet per destination partition.
@@ -158,12 +164,15 @@ def pack(
     Parameters
     ----------
     posts : sequence of (source offset, post)
+        By rising offset.
     source : int
         The partition they were read from.
     start, end : int
         Offsets covered, half-open; posts that could not be read are covered too.
     partitions : int
         Number of destination partitions.
+    idle, ended : bool
+        See `Packet`.
     """
     per_tag: dict[str, list[tuple[int, tuple[int, ...], Mapping[int, str]]]] = {}
     for offset, post in posts:
@@ -176,33 +185,19 @@ def pack(
     per_partition: list[list[str]] = [[] for _ in range(partitions)]
     for hashtag in sorted(per_tag):
         per_partition[partition_of(hashtag, partitions)].append(hashtag)
-    clock = _clock(post.time_ms for _, post in posts)
-    return [
-        _packet(source, start, end, clock, ended, tags, [per_tag[tag] for tag in tags])
-        for tags in per_partition
-    ]
+    head = Packet(VERSION, source, start, end, stretches(posts), idle, ended, [], [], b"", b"", {})
+    return [_filled(head, tags, [per_tag[tag] for tag in tags]) for tags in per_partition]
 
 
-def _packet(
-    source: int,
-    start: int,
-    end: int,
-    clock: list[tuple[int, int]],
-    ended: bool,
-    hashtags: list[str],
-    entries: list[list[tuple[int, tuple[int, ...], Mapping[int, str]]]],
+def _filled(
+    head: Packet, hashtags: list[str], entries: list[list[tuple[int, tuple[int, ...], Mapping[int, str]]]]
 ) -> Packet:
     flat = [entry for tag in entries for entry in tag]
     strings: dict[int, str] = {}
     for _, _, mine in flat:
         strings.update(mine)
-    return Packet(
-        version=VERSION,
-        source=source,
-        start=start,
-        end=end,
-        clock=clock,
-        ended=ended,
+    return structs.replace(
+        head,
         hashtags=hashtags,
         counts=[len(tag) for tag in entries],
         rows=np.array([row for _, row, _ in flat], ROW).tobytes(),
@@ -211,13 +206,23 @@ def _packet(
     )
 
 
-def _clock(times_ms: Iterable[int]) -> list[tuple[int, int]]:
-    newest: dict[int, tuple[int, int]] = {}
-    for time_ms in times_ms:
-        minute = time_ms // MINUTE_MS
-        latest, count = newest.get(minute, (time_ms, 0))
-        newest[minute] = (max(latest, time_ms), count + 1)
-    return [newest[minute] for minute in sorted(newest)]
+def stretches(posts: Sequence[tuple[int, Post]]) -> list[Stretch]:
+    """Event time along a batch, as short as it can be told without losing the order of the posts.
+
+    Parameters
+    ----------
+    posts : sequence of (source offset, post)
+        By rising offset.
+    """
+    out: list[Stretch] = []
+    for (offset, tick), run in groupby((offset, post.time_ms // TICK_MS) for offset, post in posts):
+        count = sum(1 for _ in run)
+        last = out[-1] if out else None
+        if last is not None and (last.tick, last.posts, last.end) == (tick, count, offset):
+            out[-1] = last.longer()
+        else:
+            out.append(Stretch(tick, offset, 1, count))
+    return out
 
 
 def _row(post: Post, strings: dict[int, str]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from streams import formats
 from streams.packets import Packet, pack
-from streams.posts import InvalidPost, Post
+from streams.posts import InvalidPost, Post, not_ahead
 
 PUNCTUATION: Final = "floodmark-punctuation"
 """Header of a message without posts; its value says what it means."""
@@ -23,20 +23,40 @@ FORMAT: Final = "format"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the topic `posts`: payloads separated by newlines, or a punctuation."""
+    """One message of the topic `posts`: payloads separated by newlines, or a punctuation.
+
+    Attributes
+    ----------
+    arrived_ms : int or None
+        Wall time at which the broker took it. The log keeps it, so that a message that is read again is
+        judged as it was the first time.
+    """
 
     offset: int
     value: bytes
     headers: Mapping[str, bytes] = field(default_factory=dict)
+    arrived_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A payload that could not be read, and where it came from."""
+    """A payload that could not be read, and where it came from.
+
+    Attributes
+    ----------
+    offset : int
+        Of its message.
+    line, part : int
+        Its place in the message and in that line, both counted from 0.
+    format : str or None
+        What the message called its payloads.
+    """
 
     offset: int
     line: int
     invalid: InvalidPost
+    part: int = 0
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +68,23 @@ class Ingested:
     counts: Mapping[str, int]
 
 
-def ingest(batch: Sequence[Message], source: int, start: int, partitions: int) -> Ingested:
+def format_of(headers: Mapping[str, bytes]) -> str | None:
+    """What a message calls its payloads; None if it does not say.
+
+    >>> format_of({"format": b"x_io"}), format_of({})
+    ('x_io', None)
+    """
+    named = headers.get(FORMAT)
+    return named.decode("ascii", "replace") if named else None
+
+
+def ingest(
+    batch: Sequence[Message],
+    source: int,
+    start: int,
+    partitions: int,
+    max_ahead_ms: int | None = None,
+) -> Ingested:
     """Decode a micro-batch of consecutive messages of one source partition.
 
     Parameters
@@ -59,6 +95,8 @@ def ingest(batch: Sequence[Message], source: int, start: int, partitions: int) -
         belongs to the batch that follows it.
     partitions : int
         Number of destination partitions.
+    max_ahead_ms : int, optional
+        How far after a message's arrival its posts may be dated; see `posts.not_ahead`.
     """
     posts: list[tuple[int, Post]] = []
     dead: list[DeadLetter] = []
@@ -68,17 +106,20 @@ def ingest(batch: Sequence[Message], source: int, start: int, partitions: int) -
         if PUNCTUATION in message.headers:
             ended = message.headers[PUNCTUATION] == END
             continue
-        named = message.headers.get(FORMAT)
-        format_name = named.decode("ascii", "replace") if named else None
+        latest_ms = None
+        if max_ahead_ms is not None and message.arrived_ms is not None:
+            latest_ms = message.arrived_ms + max_ahead_ms
+        format_name = format_of(message.headers)
         for line, payload in enumerate(message.value.split(b"\n")):
             if not payload.strip():
                 continue
-            for result in formats.decode(payload, format_name):
+            for part, (piece, decoded) in enumerate(formats.pieces(payload, format_name)):
+                result = not_ahead(decoded, latest_ms, piece)
                 if isinstance(result, Post):
                     posts.append((message.offset, result))
                     counts["posts" if result.hashtags else "untagged"] += 1
                 elif isinstance(result, InvalidPost):
-                    dead.append(DeadLetter(message.offset, line, result))
+                    dead.append(DeadLetter(message.offset, line, result, part, format_name))
                     counts["invalid"] += 1
                 else:
                     counts["control"] += 1

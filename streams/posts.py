@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from detectors.table import Kind
+from streams.clock import iso
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60_000
@@ -87,3 +88,17 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: str
+
+
+def not_ahead(
+    decoded: Post | InvalidPost | Control, latest_ms: int | None, payload: bytes
+) -> Post | InvalidPost | Control:
+    """What was decoded, unless it is a post dated after `latest_ms`: that is an invalid one.
+
+    Nobody can have written it yet, and a clock that went by it would close the windows of all others.
+    """
+    if latest_ms is None or not isinstance(decoded, Post) or decoded.time_ms <= latest_ms:
+        return decoded
+    ahead_s = (decoded.time_ms - latest_ms) / SECOND_MS
+    reason = f"its time {iso(decoded.time_ms)} is outside what can be: {ahead_s:,.0f} s too far in the future"
+    return InvalidPost(reason=reason, payload=payload)

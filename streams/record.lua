@@ -1,14 +1,13 @@
 -- Store what one hop decided, if the caller is the writer and no later hop is stored.
 --
--- KEYS  mark, hop, open, scored
+-- KEYS  mark, hop, open, scored, late
 -- ARGV  writer, hop in ms, oldest hop in ms whose scores are still shown, then msgpack lists:
 --       open alerts (hashtag, json, …), hashtags without one, hashtags with a score, those without
 -- gives {1}, or {0, stored hop or '', stored writer or ''} and nothing is changed
 local writer, hop = redis.call('HGET', KEYS[1], 'writer'), redis.call('GET', KEYS[2])
-if (writer and writer ~= ARGV[1]) or (hop and tonumber(hop) > tonumber(ARGV[2])) then
+if writer ~= ARGV[1] or (hop and tonumber(hop) > tonumber(ARGV[2])) then
   return {0, hop or '', writer or ''}
 end
-redis.call('HSET', KEYS[1], 'writer', ARGV[1])
 redis.call('SET', KEYS[2], ARGV[2])
 local open = cmsgpack.unpack(ARGV[4])
 for i = 1, #open, 2 do
@@ -24,4 +23,5 @@ for _, tag in ipairs(cmsgpack.unpack(ARGV[7])) do
   redis.call('ZREM', KEYS[4], tag)
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', ARGV[2])
 return {1}

@@ -23,7 +23,7 @@ class PartitionKeys:
 
     @property
     def mark(self) -> str:
-        """Hash: source partition -> next offset to come; also `writer` and `commit`."""
+        """Hash: source partition -> next offset to come; also `writer`, `commit`, `next` and `covered`."""
         return self._key("mark")
 
     @property
@@ -35,6 +35,11 @@ class PartitionKeys:
     def hop(self) -> str:
         """String: the last assessed hop in ms."""
         return self._key("hop")
+
+    @property
+    def late(self) -> str:
+        """Sorted set: hashtag by the hop that has to look at it again, because rows came late."""
+        return self._key("late")
 
     @property
     def open(self) -> str:
@@ -84,6 +89,16 @@ class ReaderKeys:
     def told(self) -> str:
         """Hash: partition -> last hop whose alerts are in the stream; in the slot of the stream."""
         return f"{{{self.prefix}:alerts}}:told"
+
+    def hop(self, key: str) -> str:
+        """The hop whose contents another key of this class holds: a string, or a hash by partition.
+
+        In the slot of that key, so that one script reads and writes both.
+
+        >>> ReaderKeys("fm").hop("fm:tag:loan")
+        '{fm:tag:loan}:hop'
+        """
+        return f"{{{key}}}:hop"
 
     def alert(self, name: str) -> str:
         """String: one alert as JSON, by its id."""

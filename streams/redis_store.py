@@ -25,7 +25,7 @@ from streams.output import alert_json
 from streams.redis_keys import PartitionKeys, ReaderKeys
 from streams.redis_readers import Readable, readable
 from streams.settings import EXPIRY_MARGIN_S, Settings
-from streams.store import lost_hop, lost_mark, lost_to_writer
+from streams.store import OwnershipLost, StateLost, lost_hop, lost_mark, lost_rows, lost_state, lost_to_writer
 from streams.watermark import SourceClock
 
 LOAD_KEYS: Final = 500
@@ -80,6 +80,7 @@ class RedisStore:
         self._client = client or connect(settings)
         self._prefix = settings.key_prefix
         self._window_ms = settings.window_s * 1_000
+        self._hop_ms = settings.hop_s * 1_000
         self._state_expiry_s = settings.state_expiry_s
         self._reader_expiry_s = settings.window_s + settings.lateness_s + EXPIRY_MARGIN_S
         self._alert_expiry_s = settings.alert_expiry_s
@@ -111,11 +112,15 @@ class RedisStore:
                 pipe.hgetall(key)
             pipe.get(keys.hop)
             pipe.zrange(keys.tags, 0, -1)
-            marks, clocks, alerts, hop, members = await pipe.execute()
+            pipe.zrange(keys.late, 0, -1, withscores=True)
+            marks, clocks, alerts, hop, members, late = await pipe.execute()
         state = PartitionState(
             {int(source): int(mark) for source, mark in marks.items() if source.isdigit()},
             {int(source): _CLOCK.decode(clock) for source, clock in clocks.items()},
-            None if hop is None else int(hop),
+            _number(hop),
+            late={hashtag.decode(): int(hop_ms) for hashtag, hop_ms in late},
+            next=_number(marks.get(b"next")),
+            covered_ms=_number(marks.get(b"covered")),
         )
         for hashtag, alert in alerts.items():
             state.tags.setdefault(hashtag.decode(), TagState()).alert = _ALERT.decode(alert)
@@ -124,7 +129,7 @@ class RedisStore:
         return state
 
     async def _load_rows(self, keys: PartitionKeys, members: Sequence[bytes], state: PartitionState) -> None:
-        expired = []
+        expired: list[bytes] = []
         for chunk in _chunks(members):
             wanted = [_bucket_of(member) for member in chunk]
             names = [keys.rows(hashtag, bucket) for hashtag, bucket in wanted]
@@ -138,16 +143,14 @@ class RedisStore:
                 else:
                     tag = state.tags.setdefault(hashtag, TagState())
                     tag.buckets[bucket] = [_rows_of(name, value)]
-        if expired:
-            _log.warning(
-                "partition %d: %d of %d buckets expired unread; FLOODMARK_STATE_EXPIRY_S is %d",
-                keys.partition,
-                len(expired),
-                len(members),
-                self._state_expiry_s,
-            )
-            for chunk in _chunks(expired):
-                await _answer(self._client.zrem(keys.tags, *chunk))
+        needed = [member for member in expired if self._visible(_bucket_of(member)[1], state.assessed_ms)]
+        if needed:
+            raise lost_rows(keys.partition, len(needed))
+        for chunk in _chunks(expired):
+            await _answer(self._client.zrem(keys.tags, *chunk))
+
+    def _visible(self, bucket: int, assessed_ms: int | None) -> bool:
+        return assessed_ms is None or bucket >= assessed_ms + self._hop_ms - self._window_ms
 
     async def _load_strings(self, keys: PartitionKeys, state: PartitionState) -> None:
         for chunk in _chunks(list(state.tags)):
@@ -157,13 +160,35 @@ class RedisStore:
                 for hashtag, strings in zip(chunk, await pipe.execute(), strict=True):
                     state.tags[hashtag].strings = {int(k, 16): v.decode() for k, v in strings.items()}
 
+    async def reset(self, partition: int, covered_ms: int | None) -> PartitionState:
+        """Forget a partition; see `Store.reset`.
+
+        The index of the rows goes last: after a crash in between, `load` misses rows and nobody takes what
+        is left for the state.
+        """
+        keys = PartitionKeys(self._prefix, partition)
+        await _answer(self._client.hset(keys.mark, "writer", self._writer))
+        members = await _answer(self._client.zrange(keys.tags, 0, -1))
+        buckets = [_bucket_of(member) for member in members]
+        names = [keys.rows(hashtag, bucket) for hashtag, bucket in buckets]
+        names += [keys.texts(hashtag) for hashtag in dict.fromkeys(hashtag for hashtag, _ in buckets)]
+        for chunk in _chunks(names):
+            await _answer(self._client.unlink(*chunk))
+        rest = [keys.mark, keys.clock, keys.hop, keys.open, keys.late, keys.tags]
+        done, *found = await _RESET.run(
+            self._client, rest, [self._writer, "" if covered_ms is None else covered_ms]
+        )
+        if not done:
+            raise self._refusal(partition, *found)
+        return PartitionState(covered_ms=covered_ms)
+
     # ---------------------------------------------------------------------------------------- commit
 
     async def commit(self, partition: int, delta: Delta) -> None:
         """Store one packet; see `Store.commit`. Sent again because its answer was lost, it counts once."""
         keys = PartitionKeys(self._prefix, partition)
         self._commits += 1
-        names: list[str] = [keys.mark, keys.clock, keys.tags]
+        names: list[str] = [keys.mark, keys.clock, keys.tags, keys.late]
         args: list[Any] = [
             self._writer,
             f"{self._writer}:{self._commits}",
@@ -173,6 +198,8 @@ class RedisStore:
             _PACK(delta.clock),
             self._state_expiry_s,
             len(delta.rows),
+            "" if delta.next is None else delta.next,
+            _PACK([part for hashtag, hop_ms in delta.late.items() for part in (hashtag, hop_ms)]),
         ]
         for (hashtag, bucket), rows in delta.rows.items():
             names.append(keys.rows(hashtag, bucket))
@@ -186,9 +213,16 @@ class RedisStore:
         done, *found = await _COMMIT.run(self._client, names, args)
         if not done:
             mark, writer = found
-            if writer not in (b"", self._writer.encode()):
-                raise lost_to_writer(partition)
-            raise lost_mark(partition, delta.source, delta.expected, int(mark) if mark else None)
+            lost = lost_mark(partition, delta.source, delta.expected, _number(mark))
+            raise self._refusal(partition, writer, lost)
+
+    def _refusal(
+        self, partition: int, writer: bytes | None, lost: StateLost | None = None
+    ) -> OwnershipLost | StateLost:
+        """Why a write was refused; `lost` if it is for another reason than the writer."""
+        if writer and writer != self._writer.encode():
+            return lost_to_writer(partition)
+        return lost if writer and lost is not None else lost_state(partition)
 
     # ---------------------------------------------------------------------------------------- record
 
@@ -208,7 +242,7 @@ class RedisStore:
         self._refuse(partition, outcome, hop, writer)
         # Counting a large hashtag takes tens of milliseconds; the broker must hear from us meanwhile.
         written = await asyncio.to_thread(_write, outcome)
-        await self._show(written, faded)
+        await self._show(partition, outcome.hop_ms, written, faded)
         await self._tell(partition, outcome.hop_ms, written)
         open_alerts = {
             t.assessment.hashtag: t.alert for t in outcome.tags if t.alert is not None and _is_open(t)
@@ -223,47 +257,52 @@ class RedisStore:
             _PACK(scored),
             _PACK([t.assessment.hashtag for t in outcome.tags if _score(t) <= 0]),
         ]
-        done, *found = await _RECORD.run(self._client, [keys.mark, keys.hop, keys.open, keys.scored], args)
+        names = [keys.mark, keys.hop, keys.open, keys.scored, keys.late]
+        done, *found = await _RECORD.run(self._client, names, args)
         if not done:
             self._refuse(partition, outcome, *found)
 
     def _refuse(self, partition: int, outcome: Outcome, hop: bytes | None, writer: bytes | None) -> None:
-        if writer and writer != self._writer.encode():
-            raise lost_to_writer(partition)
-        if hop and int(hop) > outcome.hop_ms:
-            raise lost_hop(partition, outcome.hop_ms, int(hop))
+        later = bool(hop) and int(hop or 0) > outcome.hop_ms
+        if writer != self._writer.encode() or later:
+            raise self._refusal(partition, writer, lost_hop(partition, outcome.hop_ms, int(hop or 0)))
 
-    async def _show(self, written: Sequence[_Written], faded: Sequence[bytes]) -> None:
-        """Replace what dashboards read; every key for itself, for each may live in another slot."""
-        again = {one.tag.assessment.hashtag.encode() for one in written}
+    async def _show(
+        self, partition: int, hop_ms: int, written: Sequence[_Written], faded: Sequence[bytes]
+    ) -> None:
+        """Replace what dashboards read; every key for itself, for each may live in another slot.
+
+        Each is guarded by the hop of its contents: a worker that was stopped in here and woken, when another
+        one owns the partition, cannot bring back what was shown before.
+        """
         async with self._client.pipeline(transaction=False) as pipe:
-            for chunk in _chunks([name for name in faded if name not in again]):
-                pipe.zrem(self._read.tags, *chunk)
             for one in written:
-                self._show_tag(pipe, one)
+                self._show_tag(pipe, hop_ms, one)
             if len(pipe):
                 await pipe.execute()
+        scores = {one.tag.assessment.hashtag: _score(one.tag) for one in written}
+        gone = [name.decode() for name in faded if name.decode() not in scores]
+        gone += [name for name, score in scores.items() if score <= 0]
+        shown = [part for name, score in scores.items() if score > 0 for part in (str(score), name)]
+        names = [self._read.tags, self._read.hop(self._read.tags)]
+        await _SCORE.run(self._client, names, [partition, hop_ms, _PACK(shown), _PACK(gone)])
 
-    def _show_tag(self, pipe: Any, one: _Written) -> None:
+    def _show_tag(self, pipe: Any, hop_ms: int, one: _Written) -> None:
         tag, contents, name = one.tag, one.contents, one.tag.assessment.hashtag
         for part, fields in contents.hashes.items():
             flat = [item for field, value in fields.items() for item in (field, value)]
-            pipe.eval(
-                _REPLACE.text, 1, self._read.tag(name, part), "HSET", self._reader_expiry_s, _PACK(flat)
-            )
+            self._show_key(pipe, self._read.tag(name, part), "HSET", hop_ms, _PACK(flat))
         for part, ranking in contents.rankings.items():
             flat = [item for member, score in ranking.items() for item in (str(score), member)]
-            pipe.eval(
-                _REPLACE.text, 1, self._read.tag(name, part), "ZADD", self._reader_expiry_s, _PACK(flat)
-            )
-        if _score(tag) > 0:
-            pipe.zadd(self._read.tags, {name: _score(tag)})
-        else:
-            pipe.zrem(self._read.tags, name)
+            self._show_key(pipe, self._read.tag(name, part), "ZADD", hop_ms, _PACK(flat))
         if tag.alert is not None and one.news is not None:
-            pipe.set(self._read.alert(tag.alert.id), one.news, ex=self._alert_expiry_s)
+            self._show_key(pipe, self._read.alert(tag.alert.id), "SET", hop_ms, one.news)
         elif tag.alert is not None and tag.alert.state is State.FIRING:
             pipe.expire(self._read.alert(tag.alert.id), self._alert_expiry_s)
+
+    def _show_key(self, pipe: Any, key: str, command: str, hop_ms: int, contents: bytes) -> None:
+        expiry_s = self._alert_expiry_s if command == "SET" else self._reader_expiry_s
+        pipe.eval(_SHOW.text, 2, key, self._read.hop(key), command, expiry_s, hop_ms, contents)
 
     async def _tell(self, partition: int, hop_ms: int, written: Sequence[_Written]) -> None:
         args: list[Any] = [partition, hop_ms, self._kept_alerts]
@@ -284,9 +323,9 @@ class RedisStore:
             names += [keys.rows(one.hashtag, bucket) for bucket in one.buckets]
             args = [self._writer, _PACK([f"{k:016x}" for k in one.forgotten])]
             args += [f"{bucket}:{one.hashtag}" for bucket in one.buckets]
-            (done,) = await _EVICT.run(self._client, names, args)
+            done, *found = await _EVICT.run(self._client, names, args)
             if not done:
-                raise lost_to_writer(partition)
+                raise self._refusal(partition, *found)
 
 
 class _Script:
@@ -307,7 +346,9 @@ _COMMIT: Final = _Script("commit")
 _RECORD: Final = _Script("record")
 _EVICT: Final = _Script("evict")
 _TELL: Final = _Script("tell")
-_REPLACE: Final = _Script("replace")
+_RESET: Final = _Script("reset")
+_SCORE: Final = _Script("score")
+_SHOW: Final = _Script("show")
 
 
 async def _answer(answer: Any) -> Any:
@@ -333,6 +374,10 @@ def _is_open(tag: TagOutcome) -> bool:
 
 def _score(tag: TagOutcome) -> float:
     return round(tag.assessment.score, 2)
+
+
+def _number(value: bytes | None) -> int | None:
+    return int(value) if value else None
 
 
 def _bucket_of(member: bytes) -> tuple[str, int]:

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Final, Protocol
+from typing import Final
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from streams import archive, clock, topics
+from streams import archive, clock, dead, topics
 from streams.archive import Record
+from streams.dead import Place
 from streams.pipeline import END, FORMAT, PUNCTUATION
-from streams.posts import Post
+from streams.posts import InvalidPost, Post
+from streams.sending import MAX_VALUE_BYTES, Sink, TooLarge, Topic, producing
 from streams.settings import Settings
 
 POSTS_PER_MESSAGE: Final = 50
-MAX_VALUE_BYTES: Final = 2**19
-"""A message is closed at this size, half of what a broker takes by default."""
 
 PATIENCE_S: Final = 0.5
 """How long a paced post may wait for others to share its message."""
 
-_FLUSH_S: Final = 60.0
-
 Advance = Callable[[int, "int | None"], None]
 """Called after every message with the number of payloads in it and the event time reached, in ms."""
+
+Bury = Callable[[Record, str], None]
+"""Called with a record that no message can hold and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +45,42 @@ class Replayed:
         Messages, without the punctuation at the end.
     seconds : float
         Wall time.
+    too_large : int
+        Records that no message can hold, which are dead letters now.
     """
 
     posts: int
     other: int
     messages: int
     seconds: float
-
-
-class Sink(Protocol):
-    """Where messages go: a topic, or a list in a test."""
-
-    def send(self, value: bytes, headers: list[tuple[str, bytes]], partition: int) -> None:
-        """Queue a message for a partition."""
-        ...
+    too_large: int = 0
 
 
 @dataclass
 class _Message:
-    """Payloads of one format that will travel together."""
+    """Records of one format that will travel together."""
 
     format: str | None
-    payloads: list[bytes] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     size: int = 0
-    posts: int = 0
     first_ms: int | None = None
     last_ms: int | None = None
 
+    @property
+    def value(self) -> bytes:
+        return b"\n".join(record.payload.replace(b"\n", b" ") for record in self.records)
+
+    @property
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [] if self.format is None else [(FORMAT, self.format.encode())]
+
+    @property
+    def posts(self) -> int:
+        return sum(any(isinstance(post, Post) for post in record.posts) for record in self.records)
+
     def add(self, record: Record) -> None:
-        self.payloads.append(record.payload.replace(b"\n", b" "))
+        self.records.append(record)
         self.size += len(record.payload) + 1
-        self.posts += any(isinstance(post, Post) for post in record.posts)
         if record.time_ms is not None:
             self.first_ms = record.time_ms if self.first_ms is None else self.first_ms
             self.last_ms = record.time_ms
@@ -90,6 +95,7 @@ def replay(
     posts_per_message: int = POSTS_PER_MESSAGE,
     in_order: bool = False,
     advance: Advance | None = None,
+    told: Callable[[str], None] = lambda said: None,
 ) -> Replayed:
     """Send an archive to the topic `posts`, in event-time order, and say at its end that no more will come.
 
@@ -106,6 +112,8 @@ def replay(
     in_order : bool
         The files are in event-time order already: do not sort them on disk first. For endless input.
     advance : callable, optional
+    told : callable, optional
+        Called with a line about every record that no message can hold. It becomes a dead letter.
 
     Raises
     ------
@@ -124,7 +132,9 @@ def replay(
     first = list(islice(records, 1))  # a file that cannot be used is found before the broker is asked
     records = chain(first, records)
     topics.ensure(settings)
-    with producing(settings) as sink:
+    max_bytes = topics.max_message_bytes(settings, settings.posts_topic)
+    with ExitStack() as exits:
+        sink = exits.enter_context(producing(settings, max_bytes=max_bytes))
         return send(
             records,
             sink,
@@ -132,6 +142,7 @@ def replay(
             speed=speed,
             posts_per_message=posts_per_message,
             advance=advance,
+            bury=_Burial(settings, exits, told).bury,
         )
 
 
@@ -143,27 +154,50 @@ def send(
     speed: float | None = None,
     posts_per_message: int = POSTS_PER_MESSAGE,
     advance: Advance | None = None,
+    bury: Bury | None = None,
 ) -> Replayed:
     """Send records that are in event-time order, round robin over the partitions, and the end to every one.
 
     Since messages follow each other in event time, whatever is still to come is no older than the newest post
     of any partition: no post can be late.
+
+    Raises
+    ------
+    TooLarge
+        If a record is and there is no `bury`.
     """
     begun_s = clock.monotonic_s()
     pace = _Pace(speed)
     patience_ms = None if speed is None else PATIENCE_S * 1_000 * speed
-    posts = other = number = 0
-    for number, message in enumerate(_messages(records, posts_per_message, patience_ms), 1):
+    posts = payloads = sent = seen = 0
+    for number, message in enumerate(_messages(records, posts_per_message, patience_ms)):
         pace.wait(message.last_ms)
-        headers = [] if message.format is None else [(FORMAT, message.format.encode())]
-        sink.send(b"\n".join(message.payloads), headers, (number - 1) % partitions)
-        posts += message.posts
-        other += len(message.payloads) - message.posts
+        for part in _sent(message, sink, number % partitions, bury):
+            sent += 1
+            posts += part.posts
+            payloads += len(part.records)
+        seen += len(message.records)
         if advance is not None:
-            advance(len(message.payloads), message.last_ms)
+            advance(len(message.records), message.last_ms)
     for partition in range(partitions):
         sink.send(b"", [(PUNCTUATION, END)], partition)
-    return Replayed(posts, other, number, clock.monotonic_s() - begun_s)
+    return Replayed(posts, payloads - posts, sent, clock.monotonic_s() - begun_s, seen - payloads)
+
+
+def _sent(message: _Message, sink: Sink, partition: int, bury: Bury | None) -> Iterator[_Message]:
+    """Send a message, or in as many parts as it takes; gives what was sent."""
+    try:
+        sink.send(message.value, message.headers, partition)
+    except TooLarge as refusal:
+        if len(message.records) > 1:
+            for record in message.records:
+                yield from _sent(_Message(message.format, [record]), sink, partition, bury)
+        elif bury is None:
+            raise
+        else:
+            bury(message.records[0], str(refusal))
+    else:
+        yield message
 
 
 def _messages(records: Iterable[Record], most: int, patience_ms: float | None) -> Iterator[_Message]:
@@ -182,7 +216,7 @@ def _messages(records: Iterable[Record], most: int, patience_ms: float | None) -
 
 
 def _closed(message: _Message, record: Record, most: int, patience_ms: float | None) -> bool:
-    if len(message.payloads) >= most or message.format != record.format:
+    if len(message.records) >= most or message.format != record.format:
         return True
     if message.size + len(record.payload) > MAX_VALUE_BYTES:
         return True
@@ -210,67 +244,25 @@ class _Pace:
             time.sleep(due_s - now_s)
 
 
-class _Topic:
-    """The topic `posts`; remembers the first message that the broker refused."""
+class _Burial:
+    """Makes dead letters of records that no message can hold."""
 
-    def __init__(self, producer: KafkaProducer, topic: str) -> None:
-        self._producer = producer
-        self._topic = topic
-        self.refused: BaseException | None = None
+    def __init__(self, settings: Settings, exits: ExitStack, told: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._exits = exits
+        self._told = told
+        self._topic: Topic | None = None
+        self._seen: Counter[tuple[str, int]] = Counter()
 
-    def send(self, value: bytes, headers: list[tuple[str, bytes]], partition: int) -> None:
-        if self.refused is not None:
-            raise self.refused
-        sent = self._producer.send(self._topic, value=value, headers=headers, partition=partition)
-        sent.add_errback(self._refuse)
-
-    def _refuse(self, error: BaseException) -> None:
-        self.refused = self.refused or error
-
-
-@contextmanager
-def producing(
-    settings: Settings, topic: str | None = None, reach_s: float = topics.REACH_S
-) -> Iterator[Sink]:
-    """The topic `posts`, or another, to write to; at the end of the block everything is with the broker.
-
-    Parameters
-    ----------
-    reach_s : float
-        Wall time to try to reach the broker.
-
-    Raises
-    ------
-    BrokerError
-        If the broker is away or refuses a message.
-    """
-    servers = settings.kafka_servers
-    topics.reach(servers, reach_s)
-    with topics.quiet():
-        try:
-            producer = KafkaProducer(
-                bootstrap_servers=list(servers),
-                client_id="floodmark-replay",
-                acks="all",
-                linger_ms=10,
-                batch_size=MAX_VALUE_BYTES,
-                max_request_size=topics.MAX_MESSAGE_BYTES,
-                # Order within a partition is event-time order: a message tried again must not be overtaken.
-                max_in_flight_requests_per_connection=1,
-                enable_idempotence=False,
-            )
-        except KafkaError as error:
-            raise topics.unreachable(servers, error) from error
-        sink = _Topic(producer, topic or settings.posts_topic)
-        try:
-            yield sink
-            producer.flush(timeout=_FLUSH_S)
-            if sink.refused is not None:
-                raise sink.refused
-        except KafkaError as error:
-            raise topics.refused(servers, error) from error
-        finally:
-            producer.close(timeout=0 if sink.refused is not None else None)
+    def bury(self, record: Record, reason: str) -> None:
+        if self._topic is None:  # most archives need none
+            self._topic = self._exits.enter_context(producing(self._settings, self._settings.dead_topic))
+        at = record.path, record.line
+        place = Place(f"{dead.ARCHIVE}{record.path}", 0, record.line, 0, self._seen[at])
+        self._seen[at] += 1
+        letter = dead.written(place, InvalidPost(reason=reason, payload=record.payload), record.format)
+        self._topic.send(letter.value, list(letter.headers.items()), 0, letter.key)
+        self._told(f"{record.path} line {record.line}: {reason}; kept as the dead letter {place.key}")
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -18,13 +19,13 @@ import msgspec
 from detectors.alert import Alert, Reason, State
 from detectors.baseline import Baseline
 from detectors.table import DAY_MS
-from streams import archive
+from streams import archive, clock
 from streams.clock import iso
 from streams.ledger import Ledger
 from streams.monitor import Evicted, Monitor, Outcome, Rules
 from streams.output import alert_json, assessment_json, latest
 from streams.packets import pack
-from streams.posts import Post
+from streams.posts import Post, not_ahead
 
 BATCH_RECORDS: Final = 1_000
 SUFFIX: Final = ".part"
@@ -158,6 +159,7 @@ def _run(
     counted: Callable[[int], None] | None,
 ) -> Result:
     totals = Totals(files=paths)
+    in_time = partial(_in_time, clock.now_ms() + rules.max_ahead_ms)
     monitor = Monitor(0, (0,), rules, baseline)
     ledger = Ledger()
     alerts: dict[str, bytes] = {}
@@ -167,17 +169,20 @@ def _run(
         batch = list(islice(records, BATCH_RECORDS))
         ended = not batch
         posts = []
-        for record in batch:
+        for record in map(in_time, batch):
             rejects.add(record)
             for decoded in record.posts:
                 if isinstance(decoded, Post):
                     totals.add(decoded)
                     posts.append((offset, decoded))
                 offset += 1
+        offset += ended  # the end has an offset, as on a topic
         if counted is not None:
             counted(totals.posts)
         (packet,) = pack(posts, 0, monitor.state.marks.get(0, 0), offset, 1, ended=ended)
-        monitor.apply(monitor.plan(packet))
+        delta = monitor.plan(packet)
+        totals.late += delta.late_rows
+        monitor.apply(delta)
         while (hop_ms := monitor.next_hop()) is not None:
             outcome = monitor.assess(hop_ms)
             totals.windows += len(outcome.tags)
@@ -187,10 +192,17 @@ def _run(
     files.accounts(ledger)
     lines = latest(alerts.values())
     files.lines(ALERTS, lines)
-    totals.rejects, totals.late = rejects.counts.total(), monitor.late_rows
+    totals.rejects = rejects.counts.total()
     if not totals.posts:
         raise NothingReadableError(_nothing(paths, rejects.counts))
     return Result(lines, totals, dict(rejects.counts))
+
+
+def _in_time(latest_ms: int, record: archive.Record) -> archive.Record:
+    """A record in which a post dated after `latest_ms` is an invalid one, as live."""
+    if record.time_ms is None or record.time_ms <= latest_ms:
+        return record
+    return replace(record, posts=[not_ahead(post, latest_ms, record.payload) for post in record.posts])
 
 
 def _nothing(paths: Sequence[str], rejects: Counter[str]) -> str:

@@ -80,6 +80,12 @@ class Settings(BaseSettings):
         le=HOUR_S,
         description="event time a post may come behind the newest",
     )
+    max_ahead_s: int = Field(
+        _RULES.max_ahead_ms // 1_000,
+        ge=0,
+        le=HOUR_S,
+        description="wall time a post may be dated after the broker took it",
+    )
     idle_s: int = Field(
         60, ge=1, le=24 * HOUR_S, description="wall time after which a silent partition is left out"
     )
@@ -122,6 +128,12 @@ class Settings(BaseSettings):
         1_000, ge=1, le=10_000_000, description="payloads over which that share is taken"
     )
 
+    transactions: bool = Field(
+        True, description="tell alerts in transactions of the broker; false for one that has none"
+    )
+    away_s: float = Field(
+        120.0, gt=0, le=24 * HOUR_S, description="wall time to wait for a broker or Redis that is away"
+    )
     redis_timeout_s: float = Field(5.0, gt=0, le=300, description="wall time to wait for Redis")
     state_expiry_s: int = Field(
         24 * HOUR_S, ge=60, le=365 * 24 * HOUR_S, description="wall time stored rows outlive their last write"
@@ -207,6 +219,7 @@ class Settings(BaseSettings):
             window_ms=self.window_s * 1_000,
             hop_ms=self.hop_s * 1_000,
             lateness_ms=self.lateness_s * 1_000,
+            max_ahead_ms=self.max_ahead_s * 1_000,
             min_posts=self.min_posts,
             assessment=AssessmentPolicy(
                 min_accounts=self.min_accounts,

@@ -12,16 +12,39 @@ class OwnershipLost(RuntimeError):
     """Another worker has taken this partition over: stop, and count nothing twice."""
 
 
+class StateLost(RuntimeError):
+    """The store does not hold what was stored: it was emptied, or went back to an older state."""
+
+
 class Store(Protocol):
     """State of destination partitions. All writes of one packet or one hop happen or none does.
 
     A store is the writer of the partitions it loaded, until another store loads them. A store that is not
     the writer is refused, whatever it wants to write: two workers that both believe to own a partition
     cannot both go on.
+
+    Every write raises `OwnershipLost` if another store took the partition over, and `StateLost` if the
+    partition was not loaded, or what it held then is not there any more.
     """
 
     async def load(self, partition: int) -> PartitionState:
-        """Take a partition over: everything stored of it; an empty state if nothing is."""
+        """Take a partition over: everything stored of it; an empty state if nothing is.
+
+        Raises
+        ------
+        StateLost
+            If rows that a later hop can see are not there any more.
+        """
+        ...
+
+    async def reset(self, partition: int, covered_ms: int | None) -> PartitionState:
+        """Take a partition over and forget all that is stored of it; gives what is left.
+
+        Parameters
+        ----------
+        covered_ms : int or None
+            See `PartitionState`.
+        """
         ...
 
     async def commit(self, partition: int, delta: Delta) -> None:
@@ -29,8 +52,8 @@ class Store(Protocol):
 
         Raises
         ------
-        OwnershipLost
-            If another store took over, or the stored mark of the source is not `delta.expected`.
+        OwnershipLost, StateLost
+            `StateLost` also if the stored mark of the source is not `delta.expected`.
         """
         ...
 
@@ -41,8 +64,8 @@ class Store(Protocol):
 
         Raises
         ------
-        OwnershipLost
-            If another store took over, or a later hop is stored already.
+        OwnershipLost, StateLost
+            `StateLost` also if a later hop is stored already.
         """
         ...
 
@@ -51,8 +74,7 @@ class Store(Protocol):
 
         Raises
         ------
-        OwnershipLost
-            If another store took over.
+        OwnershipLost, StateLost
         """
         ...
 
@@ -64,18 +86,25 @@ def lost_to_writer(partition: int) -> OwnershipLost:
     )
 
 
-def lost_mark(partition: int, source: int, expected: int | None, found: int | None) -> OwnershipLost:
+def lost_state(partition: int) -> StateLost:
+    """The refusal of a store that holds nothing of the partition any more."""
+    return StateLost(f"nothing is stored of partition {partition} any more")
+
+
+def lost_mark(partition: int, source: int, expected: int | None, found: int | None) -> StateLost:
     """The refusal of a packet that does not continue what is stored."""
     shown = ["none" if mark is None else str(mark) for mark in (expected, found)]
-    return OwnershipLost(
-        f"partition {partition} expected mark {shown[0]} of source partition {source}, but {shown[1]} is"
-        " stored: another worker counts the same packets; this one stops; restart it to join in again"
+    return StateLost(
+        f"partition {partition} expected mark {shown[0]} of source partition {source},"
+        f" but {shown[1]} is stored"
     )
 
 
-def lost_hop(partition: int, hop_ms: int, found_ms: int) -> OwnershipLost:
+def lost_hop(partition: int, hop_ms: int, found_ms: int) -> StateLost:
     """The refusal of a hop that was passed already."""
-    return OwnershipLost(
-        f"partition {partition} brings hop {hop_ms}, but hop {found_ms} is stored: another worker went"
-        " further; this one stops; restart it to join in again"
-    )
+    return StateLost(f"partition {partition} brings hop {hop_ms}, but hop {found_ms} is stored")
+
+
+def lost_rows(partition: int, buckets: int) -> StateLost:
+    """What to say of rows that expired or were deleted while they were needed."""
+    return StateLost(f"rows of {buckets} buckets of partition {partition} are not stored any more")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams import clock
@@ -76,6 +76,24 @@ def answer(servers: Sequence[str], timeout_s: float = REACH_S) -> list[str]:
     """
     with _admin(servers, timeout_s) as admin:
         return sorted(admin.list_topics())
+
+
+def max_message_bytes(settings: Settings, name: str) -> int:
+    """What a message of a topic may have, as the broker says; what we give our topics if it does not say.
+
+    Raises
+    ------
+    BrokerError
+        If the broker cannot be reached.
+    """
+    with _admin(settings.kafka_servers, REACH_S) as admin:
+        try:
+            topic = ConfigResource(ConfigResourceType.TOPIC, name)
+            configs = admin.describe_configs([topic], config_filter="all").get("topic", {}).get(name, {})
+        except KafkaError:  # many may write to a topic who may not read its configuration
+            configs = {}
+    said = str(configs.get("max.message.bytes", {}).get("value", ""))
+    return min(int(said), MAX_MESSAGE_BYTES) if said.isdecimal() else MAX_MESSAGE_BYTES
 
 
 @contextmanager
@@ -160,11 +178,13 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     week = {**bounded, "retention.ms": str(7 * _DAY_MS)}
     month = {**bounded, "retention.ms": str(30 * _DAY_MS)}
     compacted = {**common, "cleanup.policy": "compact"}
+    # A letter that was written twice stays once, and one that was retried goes.
+    letters = {**month, "cleanup.policy": "compact,delete"}
     shape: Mapping[str, tuple[int, dict[str, str]]] = {
         settings.posts_topic: (settings.partitions, week),
         settings.rows_topic: (settings.partitions, week),
         settings.alerts_topic: (SINGLE, compacted),
-        settings.dead_topic: (SINGLE, month),
+        settings.dead_topic: (SINGLE, letters),
     }
     return {
         name: {"num_partitions": count, "replication_factor": settings.replication, "configs": configs}

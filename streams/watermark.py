@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import structs
+
+TICK_MS: Final = 10_000
+"""Clocks go by ticks: fine enough for a hop of a minute, coarse enough to tell a batch in a few words."""
 
 LEAP_MS: Final = 10 * 60_000
 """A post further ahead of its partition than this moves the clock only once others have followed it."""
@@ -15,18 +19,56 @@ LEAP_POSTS: Final = 3
 go on, one with a wrong date stays alone."""
 
 
+class Stretch(msgspec.Struct, frozen=True, array_like=True):
+    """Posts of one tick that follow each other in a source partition.
+
+    Attributes
+    ----------
+    tick : int
+        Event time in units of `TICK_MS`.
+    first : int
+        Offset of the first message.
+    messages : int
+        How many messages follow each other.
+    posts : int
+        Posts of this tick in each of them.
+    """
+
+    tick: int
+    first: int
+    messages: int
+    posts: int
+
+    @property
+    def end(self) -> int:
+        """The offset after the last message."""
+        return self.first + self.messages
+
+    def longer(self) -> Stretch:
+        """With one message more."""
+        return structs.replace(self, messages=self.messages + 1)
+
+    def since(self, offset: int) -> int:
+        """How many of the posts are in messages at or after an offset."""
+        return self.posts * min(self.messages, max(0, self.end - offset))
+
+
 class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     """The newest event time of one source partition, and a leap that is not yet believed.
+
+    A function of the posts in the order of their offsets, however they were cut into batches.
 
     Attributes
     ----------
     newest_ms : int or None
-        None until the first post is believed.
+        Start of the newest tick; None until the first post is believed.
     leap_ms : int
-        Oldest time of a run of posts far ahead of `newest_ms`: whatever a wrong date among them says, the
-        clock does not go further.
+        Start of the oldest tick in a run of posts far ahead of `newest_ms`: whatever a wrong date among them
+        says, the clock does not go further.
     leap_posts : int
         Length of that run.
+    idle : bool
+        The source has been silent for so long that nobody waits for it.
     ended : bool
         The source said that nothing more will come.
     """
@@ -34,42 +76,70 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     newest_ms: int | None = None
     leap_ms: int = 0
     leap_posts: int = 0
+    idle: bool = False
     ended: bool = False
 
-    def advance(self, batch: Sequence[tuple[int, int]], *, ended: bool) -> SourceClock:
-        """The clock after a micro-batch of (newest time of a minute in ms, posts), oldest first."""
-        newest, leap_ms, leap_posts = self.newest_ms, self.leap_ms, self.leap_posts
-        for time_ms, posts in batch:
-            if newest is not None and time_ms <= newest + LEAP_MS:
-                newest, leap_ms, leap_posts = max(newest, time_ms), 0, 0
-                continue
-            leap_ms = min(leap_ms, time_ms) if leap_posts else time_ms
-            leap_posts += posts
-            if leap_posts >= LEAP_POSTS:
-                newest, leap_ms, leap_posts = leap_ms, 0, 0
-        return SourceClock(newest, leap_ms, leap_posts, ended or (self.ended and not batch))
+    def advance(
+        self, batch: Iterable[Stretch], since: int = 0, *, idle: bool = False, ended: bool = False
+    ) -> SourceClock:
+        """The clock after a batch.
+
+        Parameters
+        ----------
+        batch : by rising offset
+        since : int
+            Offset before which posts have been seen already.
+        idle, ended : bool
+            What the source said with this batch. Without posts, what it said before stands.
+        """
+        counted = [(stretch.tick * TICK_MS, stretch.since(since)) for stretch in batch]
+        newest, leap = self.newest_ms, (self.leap_ms, self.leap_posts)
+        for time_ms, posts in counted:
+            newest, leap = _after(newest, leap, time_ms, posts)
+        silent = not any(posts for _, posts in counted)
+        return SourceClock(newest, *leap, idle or (self.idle and silent), ended or (self.ended and silent))
 
 
-def watermark(
-    clocks: Mapping[int, SourceClock], sources: Collection[int], idle: Collection[int], lateness_ms: int
-) -> int | None:
+def _after(
+    newest_ms: int | None, leap: tuple[int, int], time_ms: int, posts: int
+) -> tuple[int | None, tuple[int, int]]:
+    """The newest tick and the run of leaps (oldest tick, posts) after so many posts of one tick."""
+    while posts:
+        if newest_ms is not None and time_ms <= newest_ms + LEAP_MS:
+            return max(newest_ms, time_ms), (0, 0)
+        leap_ms, seen = leap
+        taken = min(posts, LEAP_POSTS - seen)
+        leap = (min(leap_ms, time_ms) if seen else time_ms, seen + taken)
+        posts -= taken
+        if leap[1] == LEAP_POSTS:
+            newest_ms, leap = leap[0], (0, 0)
+    return newest_ms, leap
+
+
+def watermark(clocks: Mapping[int, SourceClock], sources: Collection[int], lateness_ms: int) -> int | None:
     """The event time below which no more posts are expected; None while it cannot be told.
 
     Parameters
     ----------
     clocks : by source partition
     sources : all source partitions
-    idle : source partitions that sent nothing for so long that nobody waits for them
     lateness_ms : int
         How far behind its partition's newest post a post may come.
+
+    Notes
+    -----
+    Sources that are idle or have ended are not waited for. Where all of them are, time has come as far as
+    the furthest of them: which one fell silent first must not matter.
     """
-    wanted = [clocks.get(source, SourceClock()) for source in sources if source not in idle]
-    waiting = [clock for clock in wanted if not clock.ended]
-    if waiting:
-        newest = [clock.newest_ms for clock in waiting]
-        told = [time_ms for time_ms in newest if time_ms is not None]
-        return min(told) - lateness_ms if len(told) == len(newest) else None
-    return _end(list(clocks.values())) if wanted else None
+    mine = [clocks.get(source, SourceClock()) for source in sources]
+    if all(clock.ended for clock in mine):
+        return _end(mine)
+    waiting = [clock.newest_ms for clock in mine if not clock.ended and not clock.idle]
+    told = [clock.newest_ms for clock in mine if clock.newest_ms is not None]
+    if not waiting:
+        return max(told) - lateness_ms if told else None
+    known = [newest_ms for newest_ms in waiting if newest_ms is not None]
+    return min(known) - lateness_ms if len(known) == len(waiting) else None
 
 
 def _end(clocks: Sequence[SourceClock]) -> int | None:
@@ -82,4 +152,4 @@ def _end(clocks: Sequence[SourceClock]) -> int | None:
     leaps = [clock for clock in clocks if clock.leap_posts]
     if sum(clock.leap_posts for clock in leaps) >= LEAP_POSTS or not told:
         told += [min(clock.leap_ms for clock in leaps)] if leaps else []
-    return max(told) + 1 if told else None
+    return max(told) + TICK_MS if told else None

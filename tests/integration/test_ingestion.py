@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from memory_topics import MemoryLog, MemoryNews
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 
 from detectors.baseline import Baseline
-from streams import embedded, formats
+from streams import clock, embedded, formats
 from streams.ending import BUG, STOPPED
 from streams.ingestion import DeadShare, Ingestion, TooManyDead, within_limit
-from streams.memory_store import MemoryStore
+from streams.memory_store import HeldPartition, MemoryStore
 from streams.metrics import Metrics
-from streams.monitor import Gap
+from streams.monitor import Gap, PartitionState
 from streams.monitoring import Monitoring, StoreAway
 from streams.packets import Packet, decode, encode, pack
 from streams.pipeline import END, PUNCTUATION, Message
@@ -48,8 +52,10 @@ def message(offset: int, value: bytes | None = None) -> Message:
 
 @dataclass
 class Broker:
-    """Takes messages; `release` is when it has them."""
+    """Takes messages; `release` is when it has them, `end` what it says of a source with nothing unread."""
 
+    end: int | None = None
+    asked: int = 0
     release: asyncio.Event = field(default_factory=asyncio.Event)
     sent: list[tuple[str, bytes, int | None, dict[str, bytes]]] = field(default_factory=list)
 
@@ -58,6 +64,10 @@ class Broker:
     ) -> Awaitable[object]:
         self.sent.append((topic, value, partition, dict(headers)))
         return self.release.wait()
+
+    async def exhausted(self, source: int) -> int | None:
+        self.asked += 1
+        return self.end
 
     def packets(self) -> list[Packet]:
         return [decode(value) for topic, value, _, _ in self.sent if topic == "rows"]
@@ -69,7 +79,7 @@ async def from_first(source: int, first: int) -> int:
 
 def ingestion(broker: Broker, **overrides: object) -> Ingestion:
     settings = Settings.load(partitions=2, batch_ms=60_000, **overrides)
-    made = Ingestion(settings, Metrics(CollectorRegistry()), broker.send, from_first)
+    made = Ingestion(settings, Metrics(CollectorRegistry()), broker.send, from_first, broker.exhausted)
     made.assign([0, 1])
     return made
 
@@ -148,21 +158,30 @@ def test_some_dead_posts_are_tolerated_and_a_flood_of_them_is_not() -> None:
 
 
 def monitoring(
-    broker: Broker,
     settings: Settings,
     store: Store | None = None,
+    *,
+    broker: Broker | None = None,
+    rows: MemoryLog | None = None,
+    news: MemoryNews | None = None,
     metrics: Metrics | None = None,
-    away_s: float = 30.0,
 ) -> Monitoring:
-    metrics = metrics or Metrics(CollectorRegistry())
-    made = Monitoring(settings, metrics, store or MemoryStore(), broker.send, Baseline.prior(), away_s)
+    made = Monitoring(
+        settings,
+        metrics or Metrics(CollectorRegistry()),
+        store or MemoryStore(),
+        news or MemoryNews(),
+        (rows or MemoryLog()).opened,
+        (broker or Broker()).send,
+        Baseline.prior(),
+    )
     made.assign([0])
     return made
 
 
 @asynccontextmanager
 async def redis_store(settings: Settings) -> AsyncIterator[RedisStore]:
-    store = RedisStore(settings)
+    store = RedisStore(settings, Redis.from_url(settings.redis_url))
     try:
         yield store
     finally:
@@ -175,40 +194,125 @@ def packet(start: int, end: int, *, ended: bool = False) -> bytes:
 
 
 async def test_missing_offsets_stop_the_monitor() -> None:
-    owned = monitoring(Broker(), Settings.load(partitions=1))
-    assert await owned.take(0, packet(0, 5))
+    owned = monitoring(Settings.load(partitions=1))
+    assert await owned.take(0, 0, packet(0, 5))
     with pytest.raises(Gap, match="2 offsets are missing"):
-        await owned.take(0, packet(7, 9))
+        await owned.take(0, 1, packet(7, 9))
 
 
 async def test_a_partition_that_went_to_another_worker_is_left_alone() -> None:
-    owned = monitoring(Broker(), Settings.load(partitions=1))
+    owned = monitoring(Settings.load(partitions=1))
     await owned.release()
-    assert not await owned.take(0, packet(0, 5))
+    assert not await owned.take(0, 0, packet(0, 5))
 
 
 async def test_the_end_is_told_once_after_the_last_hop() -> None:
     broker = Broker()
     broker.release.set()
-    owned = monitoring(broker, Settings.load(partitions=1))
-    await owned.take(0, packet(0, 5, ended=True))
-    await owned.tick(1.0)
+    owned = monitoring(Settings.load(partitions=1), broker=broker)
+    await owned.take(0, 0, packet(0, 5, ended=True))
+    await owned.tick()
     assert [(topic, headers) for topic, _, _, headers in broker.sent] == [("alerts", {PUNCTUATION: END})]
 
 
-async def test_silence_moves_the_clock_only_after_the_idle_time() -> None:
-    settings = Settings.load(partitions=2, idle_s=3, min_posts=1, hold_hops=1)
-    registry = CollectorRegistry()
-    owned = monitoring(Broker(), settings, metrics=Metrics(registry))
-    posts = [(offset, post(offset * 60)) for offset in range(12)]
-    await owned.take(0, encode(pack(posts[:10], 0, 0, 10, 1)[0]))
-    await owned.tick(2.0)
-    await owned.take(0, encode(pack(posts[10:], 0, 10, 12, 1)[0]))
-    # Source 1 has been silent for less than the idle time.
-    assert registry.get_sample_value("floodmark_hops_total") == 0
-    await owned.tick(2.0)
-    # The newest post is of minute 11, the lateness two minutes: hops 1 to 9.
-    assert registry.get_sample_value("floodmark_hops_total") == 9
+async def test_a_silent_source_is_idle_only_when_the_broker_says_that_nothing_is_unread() -> None:
+    broker = Broker()
+    broker.release.set()
+    batches = ingestion(broker, idle_s=1, batch_posts=1)
+    await batches.take(0, message(5), lambda: None)
+    told = len(broker.sent)
+    deadline_s = clock.monotonic_s() + 30
+    while not broker.asked and clock.monotonic_s() < deadline_s:
+        await batches.flush_due()
+        await asyncio.sleep(0.01)
+    assert broker.asked
+    assert len(broker.sent) == told, "something is unread, so nobody is idle"
+    broker.end = 6
+    while len(broker.sent) < told + 4 and clock.monotonic_s() < deadline_s:
+        await batches.flush_due()
+        await asyncio.sleep(0.01)
+    said = broker.packets()[told:]
+    assert (
+        sorted((p.source, p.start, p.end, p.idle) for p in said)
+        == [(0, 6, 6, True)] * 2 + [(1, 6, 6, True)] * 2
+    )
+    await batches.flush_due()
+    assert len(broker.sent) == told + 4, "it is said once"
+
+
+def posts_of(numbers: Iterable[int], hashtag: str = "tag") -> list[tuple[int, Post]]:
+    return [(number, post(number * 60, hashtag)) for number in numbers]
+
+
+async def test_packets_that_never_came_are_read_from_the_topic() -> None:
+    sent = [encode(pack(posts_of(range(n, n + 5)), 0, n, n + 5, 1)[0]) for n in range(0, 40, 5)]
+    settings, store, rows = Settings.load(partitions=1), MemoryStore(), MemoryLog(sent)
+    owned = monitoring(settings, store, rows=rows)
+    for at in (0, 1, 6, 7):
+        assert await owned.take(0, at, sent[at])
+    state = await store.load(0)
+    assert (state.marks, state.next) == ({0: 40}, 8)
+
+
+@pytest.mark.parametrize("lost", ["all", "some"])
+async def test_state_that_the_store_lost_is_counted_again_from_the_topic(lost: str) -> None:
+    settings = Settings.load(partitions=1, min_posts=1, hold_hops=1)
+    batches = [posts_of(range(n, n + 5)) for n in range(0, 400, 5)]
+    sent = [encode(pack(posts, 0, posts[0][0], posts[-1][0] + 1, 1)[0]) for posts in batches]
+    whole, held, rows, news = MemoryStore(), dict[int, HeldPartition](), MemoryLog(sent), MemoryNews()
+    first = monitoring(settings, whole, rows=rows)
+    second = monitoring(settings, MemoryStore(held), rows=rows, news=news)
+    older = copy.deepcopy(held)
+    for at, payload in enumerate(sent):
+        if at == 20 and lost == "some":
+            older = copy.deepcopy(held)
+        if at == 50:
+            held.clear()
+            held.update(older)
+            rows.group = at
+            second = monitoring(settings, MemoryStore(held), rows=rows, news=news)
+        assert await first.take(0, at, payload)
+        assert await second.take(0, at, payload)
+    assert_same(await whole.load(0), await MemoryStore(held).load(0))
+    assert len(news.told) == len({(hop_ms, item.key) for _, hop_ms, item in news.told})
+
+
+def assert_same(one: PartitionState, other: PartitionState) -> None:
+    assert (one.marks, one.clocks, one.assessed_ms, one.late, one.next) == (
+        other.marks,
+        other.clocks,
+        other.assessed_ms,
+        other.late,
+        other.next,
+    )
+    assert one.tags.keys() == other.tags.keys()
+    for name, tag in one.tags.items():
+        for bucket, parts in tag.buckets.items():
+            mine, theirs = np.concatenate(parts), np.concatenate(other.tags[name].buckets[bucket])
+            assert sorted(row.tobytes() for row in mine) == sorted(row.tobytes() for row in theirs)
+
+
+async def test_windows_that_reach_into_what_is_lost_for_good_are_not_assessed() -> None:
+    settings = Settings.load(partitions=1, min_posts=1, hold_hops=1, window_s=1_800)
+    batches = [posts_of(range(n, n + 5)) for n in range(0, 200, 5)]
+    sent = [encode(pack(posts, 0, posts[0][0], posts[-1][0] + 1, 1)[0]) for posts in batches]
+    registry, store = CollectorRegistry(), MemoryStore()
+    rows = MemoryLog(sent[20:], first=20, group=30)
+    owned = monitoring(settings, store, rows=rows, metrics=Metrics(registry))
+    for at in range(30, 40):
+        assert await owned.take(0, at, sent[at])
+    state = await store.load(0)
+    first_kept_ms = batches[20][0][1].time_ms
+    assert state.covered_ms is not None
+    assert first_kept_ms <= state.covered_ms <= first_kept_ms + 400_000
+    judged = registry.get_sample_value("floodmark_assessments_total")
+    hops = registry.get_sample_value("floodmark_hops_total")
+    assert judged is not None
+    assert hops is not None
+    # Minutes 100 to 197 passed; windows of half an hour are whole from about minute 133 on.
+    assert 60 < judged < 68
+    assert hops > 90
+    assert registry.get_sample_value("floodmark_rebuilds_total") == 1
 
 
 @pytest.mark.servers
@@ -218,7 +322,7 @@ async def test_a_redis_that_comes_back_in_time_costs_nothing(
     port = free_port(tmp_path)
     settings = Settings.load(partitions=1, redis_url=f"redis://127.0.0.1:{port}/0")
     async with redis_store(settings) as store:
-        taking = asyncio.create_task(monitoring(Broker(), settings, store).take(0, packet(0, 5)))
+        taking = asyncio.create_task(monitoring(settings, store).take(0, 0, packet(0, 5)))
         while "is away" not in caplog.text:
             await asyncio.sleep(0)
         with embedded.redis_server(tmp_path, port):
@@ -229,10 +333,10 @@ async def test_a_redis_that_comes_back_in_time_costs_nothing(
 @pytest.mark.servers
 async def test_a_redis_that_stays_away_stops_the_worker_with_its_address(tmp_path: Path) -> None:
     address = f"redis://127.0.0.1:{free_port(tmp_path)}/0"
-    settings = Settings.load(partitions=1, redis_url=address)
+    settings = Settings.load(partitions=1, redis_url=address, away_s=0.1)
     async with redis_store(settings) as store:
         with pytest.raises(StoreAway, match=f"Redis at {address} has been away"):
-            await monitoring(Broker(), settings, store, away_s=0.1).take(0, packet(0, 5))
+            await monitoring(settings, store).take(0, 0, packet(0, 5))
 
 
 @pytest.mark.servers
@@ -260,7 +364,7 @@ def test_an_error_in_an_agent_ends_the_process_before_anything_else_runs(
     code = f"""
 import logging
 from streams.ending import fatal
-from streams.monitor import Gap
+from streams.monitor import Gap, PartitionState
 logging.basicConfig()
 try:
     with fatal():

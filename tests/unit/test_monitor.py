@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 
+import msgspec
 import numpy as np
 import pytest
 from builders import (
@@ -30,7 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.alert import Reason
-from detectors.table import HOUR_MS
+from detectors.table import HOUR_MS, Rows
 from streams.monitor import SWEEP_MS, Gap, Monitor, Outcome, Rules
 from streams.packets import Packet, pack
 from streams.posts import Post
@@ -247,14 +248,119 @@ def test_open_alert_is_assessed_every_hop_until_it_resolves() -> None:
     assert told[-1] == (resolved, Reason.RESOLVED)
 
 
-def test_idle_source_is_waited_for_until_the_caller_says_so() -> None:
+def idle(source: int, at: int) -> Packet:
+    return pack([], source, at, at, 1, idle=True)[0]
+
+
+def test_silent_source_is_waited_for_until_it_says_that_it_is_idle() -> None:
     monitor = monitor_of(sources=2)
-    for packet in packets(in_order(flooded()), ended=False):
-        monitor.apply(monitor.plan(packet))
+    sent = packets(in_order(flooded()), ended=False)
+    assert not feed(monitor, sent)
     assert monitor.watermark() is None
+    assert lines(feed(monitor, [idle(1, 0)])) == lines(run(sent))
+    assert monitor.state.clocks[1].idle
+
+
+def test_idle_source_is_waited_for_again_once_it_speaks() -> None:
+    monitor = monitor_of(sources=2)
+    feed(monitor, [*packets(in_order(flooded()), ended=False), idle(1, 0)])
+    before = monitor.watermark()
+    feed(monitor, pack([(n, post(n, n, n, "from the other side")) for n in range(3)], 1, 0, 3, 1))
+    assert not monitor.state.clocks[1].idle
+    assert before is not None
+    assert (monitor.watermark() or 0) < before
+
+
+def test_word_of_silence_that_was_overtaken_says_nothing() -> None:
+    monitor = monitor_of()
+    feed(monitor, SENT[:2])
+    feed(monitor, [idle(0, 50)])
+    assert not monitor.state.clocks[0].idle
+    feed(monitor, [idle(0, 100)])
+    assert monitor.state.clocks[0].idle
+    with pytest.raises(Gap, match="starts at 150: 50 offsets are missing"):
+        monitor.plan(idle(0, 150))
+
+
+def test_which_source_falls_silent_first_does_not_matter() -> None:
+    ahead = pack([(n, post(n, n, 9_000.0, "ahead of the others")) for n in range(3)], 0, 0, 3, 1)
+    behind = pack([(n, post(9 + n, n, 0.0, "behind the others")) for n in range(3)], 1, 0, 3, 1)
+    marks = []
+    for last in ([idle(0, 3), idle(1, 3)], [idle(1, 3), idle(0, 3)]):
+        monitor = monitor_of(sources=2)
+        feed(monitor, [*ahead, *behind, *last])
+        marks.append((monitor.watermark(), monitor.state.assessed_ms))
+    assert marks[0] == marks[1]
+    assert marks[0][0] == T0 + 9_000_000 - RULES.lateness_ms
+
+
+def test_same_post_with_the_same_values_counts_once_wherever_it_comes_again() -> None:
+    twice = [p for p in in_order(flooded()) for _ in range(1 + int(p[1].id) % 2)]
+    monitor = monitor_of()
+    assert lines(feed(monitor, packets(twice, size=lambda: 7))) == EXPECTED
+    again = monitor.plan(pack([(10**6, one) for one in flooded()], 1, 0, 10**6 + 1, 1)[0])
+    assert not again.rows
+    assert again.repeated + again.expired_rows == len(flooded())
+
+
+def test_same_post_with_other_values_is_kept_whoever_came_first() -> None:
+    old, new = post(1, 1, 1, "first of its kind"), post(1, 1, 1, "first of its kind", likes=7)
+    held = []
+    for order in ([old, new], [new, old], [old, new, old]):
+        monitor = monitor_of()
+        feed(monitor, pack(list(enumerate(order)), 0, 0, len(order), 1))
+        held.append(sorted(r.tobytes() for part in rows_of(monitor) for r in part))
+    assert held[0] == held[1] == held[2]
+    assert len(held[0]) == 2
+
+
+def rows_of(monitor: Monitor) -> list[Rows]:
+    return [rows for tag in monitor.state.tags.values() for parts in tag.buckets.values() for rows in parts]
+
+
+def test_row_that_no_later_hop_can_see_is_dropped_and_counted() -> None:
+    monitor = monitor_of()
+    feed(monitor, SENT)
+    held = counts(monitor)
+    delta = monitor.plan(pack([(9_999, post(5, 5, -(10**9), "from 1970"))], 1, 9_999, 10_000, 1)[0])
+    assert (delta.expired_rows, delta.late_rows, dict(delta.rows), dict(delta.strings)) == (1, 0, {}, {})
+    monitor.apply(delta)
+    assert counts(monitor) == held
     assert monitor.next_hop() is None
-    assert monitor.next_hop(idle={1}) is not None
-    assert monitor.next_hop(idle={0, 1}) is None
+
+
+def test_late_row_is_looked_at_again_after_a_restart_too() -> None:
+    posts = in_order(talk(accounts=60, span_s=3_000))
+    sent = packets(posts, ended=False)
+    late = pack([(0, post(10**6, 10**6, 0.0, "a word that came late"))], 1, 0, 1, 1)[0]
+    closing = packets([], sources=2)
+    outcomes = {}
+    for restarted in (False, True):
+        monitor = monitor_of(sources=2)
+        feed(monitor, [idle(1, 0), *sent])
+        monitor.apply(monitor.plan(late))
+        if restarted:
+            monitor = monitor_of(sources=2, state=copy.deepcopy(monitor.state))
+        end = [msgspec.structs.replace(p, start=monitor.state.marks[p.source], end=10_000) for p in closing]
+        outcomes[restarted] = lines(feed(monitor, end))
+    assert outcomes[True] == outcomes[False]
+    assert outcomes[True]
+
+
+def test_nothing_is_assessed_over_a_time_of_which_posts_were_lost() -> None:
+    rules = Rules(window_ms=HOUR_MS, hop_ms=HOP, min_posts=20)
+    complete = run(SENT, rules=rules)
+    monitor = monitor_of(rules=rules)
+    monitor.state.covered_ms = T0 + HOP
+    outcomes = feed(monitor, SENT)
+    first = T0 + HOP + HOUR_MS
+    assert not any(o.tags for o in outcomes if o.hop_ms < first)
+    judged = [o.hop_ms for o in complete if o.tags]
+    assert min(judged) < first <= max(judged)
+    counted = {o.hop_ms: o.tags[0].assessment.posts for o in complete if o.tags}
+    assert {o.hop_ms: o.tags[0].assessment.posts for o in outcomes if o.tags} == {
+        hop: posts for hop, posts in counted.items() if hop >= first
+    }
 
 
 def test_monitor_has_ended_when_every_source_has() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import pytest
+from builders import post
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.watermark import LEAP_MS, LEAP_POSTS, SourceClock, watermark
+from streams.packets import stretches
+from streams.watermark import LEAP_MS, LEAP_POSTS, TICK_MS, SourceClock, Stretch, watermark
 
 T = 1_469_563_200_000
 MINUTE = 60_000
@@ -15,14 +19,20 @@ LATE = 120_000
 
 
 def clock(*batches: list[tuple[int, int]]) -> SourceClock:
-    out = SourceClock()
+    """The clock after batches of (event time in ms, posts), every post in a message of its own."""
+    out, offset = SourceClock(), 0
     for batch in batches:
-        out = out.advance(batch, ended=False)
+        told = []
+        for time_ms, posts in batch:
+            told.append(Stretch(time_ms // TICK_MS, offset, posts, 1))
+            offset += posts
+        out = out.advance(told)
     return out
 
 
-def test_clock_is_the_newest_post() -> None:
+def test_clock_is_the_tick_of_the_newest_post() -> None:
     assert clock([(T, 3)], [(T + MINUTE, 5)], [(T + 30_000, 1)]).newest_ms == T + MINUTE
+    assert clock([(T, 3)], [(T + MINUTE + TICK_MS - 1, 1)]).newest_ms == T + MINUTE
     assert SourceClock().newest_ms is None
 
 
@@ -40,9 +50,12 @@ def test_few_posts_dated_far_ahead_do_not_move_the_clock(posts: int) -> None:
     assert clock([(T, 10), (T + YEAR, posts)], [(T + MINUTE, 1)]).newest_ms == T + MINUTE
 
 
-def test_single_posts_far_ahead_never_add_up_while_others_come_in_between() -> None:
+@pytest.mark.parametrize("one_batch", [True, False])
+def test_single_posts_far_ahead_never_add_up_while_others_come_in_between(one_batch: bool) -> None:
     batches = [[(T + i * MINUTE, 3), (T + YEAR + i, 1)] for i in range(20)]
-    assert clock([(T, 1)], *batches).newest_ms == T + 19 * MINUTE
+    if one_batch:
+        batches = [[pair for batch in batches for pair in batch]]
+    assert clock([(T, 3)], *batches).newest_ms == T + 19 * MINUTE
 
 
 def test_leap_is_believed_once_others_follow() -> None:
@@ -64,71 +77,127 @@ def test_sparse_posts_are_followed_at_a_distance() -> None:
     assert now.newest_ms >= T + 20 * 60 * MINUTE
 
 
-@given(
-    st.lists(
-        st.lists(st.tuples(st.integers(T - YEAR, T + YEAR), st.integers(1, 5)), max_size=5).map(sorted),
-        max_size=12,
+near = st.integers(T // TICK_MS - 3, T // TICK_MS + 100)
+far = st.sampled_from([0, (T - YEAR) // TICK_MS, (T + YEAR) // TICK_MS, (T + 2 * YEAR) // TICK_MS])
+messages = st.lists(st.lists(near | far, max_size=4), max_size=40)
+"""Messages of one source, as the ticks of their posts."""
+
+
+def told(numbered: Iterable[tuple[int, Sequence[int]]]) -> list[Stretch]:
+    return stretches(
+        [
+            (offset, post(0, 0, (tick * TICK_MS - T) / 1_000, "x"))
+            for offset, ticks in numbered
+            for tick in ticks
+        ]
     )
-)
-def test_clock_never_goes_back_and_shows_a_time_that_was_seen(batches: list[list[tuple[int, int]]]) -> None:
+
+
+def plainly(ticks: Sequence[int]) -> SourceClock:
+    """The rule post by post."""
+    newest: int | None = None
+    run: list[int] = []
+    for tick in ticks:
+        if newest is not None and tick * TICK_MS <= newest * TICK_MS + LEAP_MS:
+            newest, run = max(newest, tick), []
+            continue
+        run.append(tick)
+        if len(run) == LEAP_POSTS:
+            newest, run = min(run), []
+    return SourceClock(None if newest is None else newest * TICK_MS, min(run, default=0) * TICK_MS, len(run))
+
+
+@given(messages, st.lists(st.integers(0, 40), max_size=12))
+def test_clock_depends_on_the_posts_and_not_on_batches_or_repetitions(
+    sent: list[list[int]], cuts: list[int]
+) -> None:
+    """Batches end anywhere, and any of them begins again before where the last one ended."""
+    numbered = list(enumerate(sent))
+    now, mark = SourceClock(), 0
+    ends = [*sorted(cuts), len(sent)]
+    for begin, end in zip([0, *cuts], ends, strict=True):
+        now = now.advance(told(numbered[min(begin, mark) : end]), mark)
+        mark = max(mark, end)
+    assert now == plainly([tick for ticks in sent for tick in ticks])
+
+
+@given(messages)
+def test_clock_never_goes_back_and_shows_a_time_that_was_seen(sent: list[list[int]]) -> None:
     now = SourceClock()
-    times = {time_ms for batch in batches for time_ms, _ in batch}
-    for batch in batches:
-        following = now.advance(batch, ended=False)
+    seen = {tick * TICK_MS for ticks in sent for tick in ticks}
+    for offset, ticks in enumerate(sent):
+        following = now.advance(told([(offset, ticks)]))
         if now.newest_ms is not None:
             assert following.newest_ms is not None
             assert following.newest_ms >= now.newest_ms
-        assert following.newest_ms is None or following.newest_ms in times
+        assert following.newest_ms is None or following.newest_ms in seen
         now = following
 
 
-@given(st.lists(st.integers(0, LEAP_MS), min_size=1, max_size=30))
+@given(st.lists(st.integers(0, LEAP_MS // TICK_MS), min_size=1, max_size=30))
 def test_steady_stream_is_followed_post_by_post(steps: list[int]) -> None:
-    now, time_ms = SourceClock(T), T
+    now, tick = SourceClock(T), T // TICK_MS
     for step in steps:
-        time_ms += step
-        now = now.advance([(time_ms, 1)], ended=False)
-        assert now.newest_ms == time_ms
+        tick += step
+        now = now.advance([Stretch(tick, 0, 1, 1)])
+        assert now.newest_ms == tick * TICK_MS
 
 
-def test_end_is_remembered_until_posts_come_again() -> None:
-    ended = clock([(T, 1)]).advance([], ended=True)
-    assert ended.ended
-    assert ended.advance([], ended=False).ended
-    assert not ended.advance([(T, 1)], ended=False).ended
+def test_a_batch_of_one_moment_is_told_in_one_word() -> None:
+    assert told([(n, [5]) for n in range(500)]) == [Stretch(5, 0, 500, 1)]
+    assert told([(n, [5] * 50) for n in range(10)]) == [Stretch(5, 0, 10, 50)]
+    assert told([(0, [5]), (2, [5])]) == [Stretch(5, 0, 1, 1), Stretch(5, 2, 1, 1)]
+
+
+@pytest.mark.parametrize("word", ["idle", "ended"])
+def test_last_word_is_remembered_until_posts_come_again(word: str) -> None:
+    said = clock([(T, 1)]).advance([], **{word: True})
+    assert getattr(said, word)
+    assert getattr(said.advance([]), word)
+    assert not getattr(said.advance([Stretch(T // TICK_MS, 9, 1, 1)]), word)
+    assert getattr(said.advance([Stretch(T // TICK_MS, 9, 1, 1)], 10), word), "a repeated post says nothing"
 
 
 def test_watermark_is_the_slowest_source_less_the_lateness() -> None:
     clocks = {0: SourceClock(T), 1: SourceClock(T + MINUTE)}
-    assert watermark(clocks, {0, 1}, (), LATE) == T - LATE
-    assert watermark(clocks, {1}, (), LATE) == T + MINUTE - LATE
+    assert watermark(clocks, {0, 1}, LATE) == T - LATE
+    assert watermark(clocks, {1}, LATE) == T + MINUTE - LATE
 
 
 def test_watermark_is_unknown_while_a_source_is_silent_unless_it_is_idle() -> None:
-    clocks = {0: SourceClock(T)}
-    assert watermark(clocks, {0, 1}, (), LATE) is None
-    assert watermark(clocks, {0, 1}, {1}, LATE) == T - LATE
-    assert watermark({}, {0, 1}, {0, 1}, LATE) is None
+    assert watermark({0: SourceClock(T)}, {0, 1}, LATE) is None
+    assert watermark({0: SourceClock(T), 1: SourceClock(idle=True)}, {0, 1}, LATE) == T - LATE
+    assert watermark({0: SourceClock(idle=True), 1: SourceClock(idle=True)}, {0, 1}, LATE) is None
 
 
-def test_idle_sources_alone_close_nothing() -> None:
-    assert watermark({0: SourceClock(T)}, {0}, {0}, LATE) is None
+def test_idle_sources_alone_leave_time_where_the_furthest_of_them_was() -> None:
+    clocks = {0: SourceClock(T, idle=True), 1: SourceClock(T + YEAR, idle=True)}
+    assert watermark(clocks, {0, 1}, LATE) == T + YEAR - LATE
 
 
 def test_ended_source_is_not_waited_for() -> None:
     ended = SourceClock(T, ended=True)
-    assert watermark({0: ended, 1: SourceClock(T + YEAR)}, {0, 1}, (), LATE) == T + YEAR - LATE
+    assert watermark({0: ended, 1: SourceClock(T + YEAR)}, {0, 1}, LATE) == T + YEAR - LATE
 
 
 def test_all_sources_ended_leave_nothing_to_wait_for() -> None:
-    clocks = {0: SourceClock(T, ended=True), 1: SourceClock(T + 7, ended=True), 2: SourceClock(ended=True)}
-    assert watermark(clocks, {0, 1, 2}, (), LATE) == T + 8
-    assert watermark(clocks, {0, 1, 2, 3}, {3}, LATE) == T + 8
-    assert watermark({2: SourceClock(ended=True)}, {2}, (), LATE) is None
+    clocks = {
+        0: SourceClock(T, ended=True),
+        1: SourceClock(T + TICK_MS, ended=True),
+        2: SourceClock(ended=True),
+    }
+    assert watermark(clocks, {0, 1, 2}, LATE) == T + 2 * TICK_MS
+    assert watermark(clocks, {0, 1, 2, 3}, LATE) is None, "one that never spoke is waited for"
+    clocks[3] = SourceClock(idle=True)
+    assert watermark(clocks, {0, 1, 2, 3}, LATE) == T + TICK_MS - LATE
+    assert watermark({2: SourceClock(ended=True)}, {2}, LATE) is None
 
 
 def test_short_leaps_of_several_ended_partitions_are_counted_together() -> None:
     """However an archive is dealt out over partitions, its last posts after a gap are reached."""
-    together = SourceClock(T).advance([(T + YEAR, 3)], ended=True)
-    apart = {p: SourceClock(T).advance([(T + YEAR, 1)], ended=True) for p in range(3)}
-    assert watermark({0: together}, {0}, (), LATE) == watermark(apart, {0, 1, 2}, (), LATE) == T + YEAR + 1
+    leap = [Stretch((T + YEAR) // TICK_MS, 0, 3, 1)]
+    one = [Stretch((T + YEAR) // TICK_MS, 0, 1, 1)]
+    together = SourceClock(T).advance(leap, ended=True)
+    apart = {p: SourceClock(T).advance(one, ended=True) for p in range(3)}
+    reached = [watermark({0: together}, {0}, LATE), watermark(apart, {0, 1, 2}, LATE)]
+    assert all(mark is not None and mark // TICK_MS == (T + YEAR) // TICK_MS + 1 for mark in reached)

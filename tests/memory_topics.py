@@ -1,0 +1,60 @@
+"""The topics `rows` and `alerts` in memory: what a monitor reads again, and what it has told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from streams.news import Item
+from streams.rows_log import PacketLog
+
+
+@dataclass
+class MemoryLog:
+    """One partition of `rows`, as far as its packets were retained.
+
+    Attributes
+    ----------
+    first : int
+        Offset of the first of `packets`.
+    group : int
+        The offset up to which the consumer group has counted.
+    """
+
+    packets: list[bytes] = field(default_factory=list)
+    first: int = 0
+    group: int = 0
+
+    async def counted(self) -> int:
+        return self.group
+
+    async def earliest(self) -> int:
+        return self.first
+
+    async def read(self, start: int, end: int) -> AsyncIterator[tuple[int, bytes]]:
+        for at in range(max(start, self.first), end):
+            yield at, self.packets[at - self.first]
+
+    @asynccontextmanager
+    async def opened(self, partition: int) -> AsyncIterator[PacketLog]:
+        yield self
+
+
+@dataclass
+class MemoryNews:
+    """What was told, and the last hop of each partition: outlives the monitors that tell."""
+
+    told: list[tuple[int, int, Item]] = field(default_factory=list)
+    register: dict[int, int] = field(default_factory=dict)
+
+    async def open(self, partition: int) -> None:
+        self.register.setdefault(partition, 0)
+
+    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+        if items and self.register[partition] < hop_ms:
+            self.told += [(partition, hop_ms, item) for item in items]
+            self.register[partition] = hop_ms
+
+    async def close(self, partition: int) -> None:
+        pass
