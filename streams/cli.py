@@ -179,8 +179,8 @@ def replay(
     )
     if sent.too_large:
         _out.print(
-            f"{sent.too_large:,} records were too large for a message and are dead letters, cut: see"
-            " `floodmark dead list`"
+            f"{sent.too_large:,} too large for a message, dead letters now: see `floodmark dead list`",
+            markup=False,
         )
 
 

@@ -88,7 +88,9 @@ def list_letters(
     if newest:
         _out.print(_table(newest))
         _out.print()
-    _out.print(_kinds(found, len(newest)))
+    omitted = f", the newest {len(newest):,} of them above" if len(newest) < len(found) else ""
+    _say(f"{len(found):,} dead letter{'' if len(found) == 1 else 's'}{omitted}")
+    _out.print(_kinds(found))
 
 
 @app.command("show")
@@ -247,11 +249,8 @@ def _table(letters: Iterable[Letter]) -> Table:
     return table
 
 
-def _kinds(letters: list[Letter], shown: int) -> Table:
-    title = f"{len(letters):,} dead letters"
-    if shown < len(letters):
-        title += f", the newest {shown:,} shown"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+def _kinds(letters: Iterable[Letter]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="right")
     table.add_column(overflow="fold")
     counts = Counter(dead.kind(letter.reason) for letter in letters)
@@ -284,8 +283,9 @@ def _about(letter: Letter, retry: str) -> Table:
 def _counts(fates: Counter[Any], dry_run: bool) -> str:
     if not fates:
         return "There is nothing to retry."
-    said = ", ".join(f"{count:,} {fate}" for fate, count in fates.items())
-    return f"{'It would be: ' if dry_run else ''}{said}."
+    said = ", ".join(f"{count:,} {fate}" for fate, count in sorted(fates.items()))
+    remedy = "; --force sends those too" if "still unreadable" in fates else ""
+    return f"{'It would be: ' if dry_run else ''}{said}{remedy}."
 
 
 def _progress() -> Progress:

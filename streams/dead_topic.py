@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -172,21 +173,24 @@ def _consumer(settings: Settings) -> Iterator[KafkaConsumer]:
 
 
 def _records(
-    consumer: KafkaConsumer, partition: TopicPartition, start: int = 0, end: int | None = None
+    consumer: KafkaConsumer, partition: TopicPartition, start: int = 0, stop: int = sys.maxsize
 ) -> Iterator[Any]:
-    """The messages of a partition from an offset on: up to `end`, or those there are now."""
+    """The messages of a partition from `start` up to `stop`, or as far as there are any now."""
     consumer.assign([partition])
-    last = consumer.end_offsets([partition])[partition]
-    end = last if end is None else min(end, last)
     consumer.seek(partition, max(start, consumer.beginning_offsets([partition])[partition]))
+    end: int | None = None
     deadline_s = clock.monotonic_s() + PATIENCE_S
-    while consumer.position(partition) < end:
+    while end is None or consumer.position(partition) < end:
         records = consumer.poll(timeout_ms=_POLL_MS).get(partition, ())
+        yield from (record for record in records if start <= record.offset < stop)
+        # As it came with the first messages: asked for end offsets, the embedded broker names too low ones.
+        highwater = consumer.highwater(partition)
+        if end is None and highwater is not None:
+            end = min(stop, highwater)
         if records:
             deadline_s = clock.monotonic_s() + PATIENCE_S
         elif clock.monotonic_s() > deadline_s:
             raise topics.BrokerError(
                 f"the broker said nothing for {PATIENCE_S:g} s at offset {consumer.position(partition)} of"
-                f" {partition.topic}, which has {end}: see the broker's log, and try again"
+                f" {partition.topic}: see the broker's log, and try again"
             )
-        yield from (record for record in records if start <= record.offset < end)

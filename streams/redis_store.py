@@ -13,15 +13,13 @@ from typing import Any, Final, cast
 
 import msgspec
 import numpy as np
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import NoScriptError
 
 from detectors.alert import Alert, State
 from detectors.table import ROW, Rows
 from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagOutcome, TagState
 from streams.output import alert_json
+from streams.redis_client import Client, connect
 from streams.redis_keys import PartitionKeys, ReaderKeys
 from streams.redis_readers import Readable, readable
 from streams.settings import EXPIRY_MARGIN_S, Settings
@@ -41,21 +39,6 @@ class UnreadableStateError(RuntimeError):
     """Stored bytes that this version cannot have written; says which key."""
 
 
-def connect(settings: Settings) -> Redis:
-    """A client with the timeouts of the settings; it connects with its first command.
-
-    A broken connection is tried again a few times, which is safe: every write of a `RedisStore` may be sent
-    twice.
-    """
-    return Redis.from_url(
-        settings.redis_url,
-        socket_timeout=settings.redis_timeout_s,
-        socket_connect_timeout=settings.redis_timeout_s,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
-        decode_responses=False,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Written:
     """What readers get of one hashtag; `news` is the alert's JSON if they are to be told."""
@@ -72,11 +55,11 @@ class RedisStore:
     ----------
     settings : Settings
         The address, `key_prefix`, window and lateness, expiry times and `kept_alerts` are used.
-    client : redis.asyncio.Redis, optional
+    client : redis.asyncio.Redis or RedisCluster, optional
         With `decode_responses` off; one by the settings' address if not given.
     """
 
-    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
+    def __init__(self, settings: Settings, client: Client | None = None) -> None:
         self._client = client or connect(settings)
         self._prefix = settings.key_prefix
         self._window_ms = settings.window_s * 1_000
@@ -335,7 +318,7 @@ class _Script:
         self.text = files("streams").joinpath(f"{name}.lua").read_text("utf-8")
         self._sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Redis, keys: Sequence[str], args: Iterable[Any]) -> Any:
+    async def run(self, client: Client, keys: Sequence[str], args: Iterable[Any]) -> Any:
         try:
             return await _answer(client.evalsha(self._sha, len(keys), *keys, *args))
         except NoScriptError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NoReturn
@@ -19,6 +21,7 @@ from streams.embedded import StartError
 from streams.ending import EXPECTED, STOPPED
 from streams.metrics import Metrics
 from streams.monitoring import StoreAway
+from streams.redis_client import AWAY, blocking
 from streams.redis_store import RedisStore
 from streams.settings import Settings, variable
 from streams.topics import TopicMismatchError
@@ -44,7 +47,8 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
         metrics = Metrics(registry)
         _serve(registry, settings)
         same_topic(settings, topic_id)
-        store = RedisStore(settings)
+        with _answering(settings):
+            store = RedisStore(settings)
     except EXPECTED as error:
         log.critical("cannot start: %s", error)
         sys.exit(STOPPED)
@@ -68,26 +72,29 @@ def same_topic(settings: Settings, topic_id: str | None) -> None:
     StoreAway
         If Redis does not answer.
     """
-    client = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=settings.redis_timeout_s)
     key = f"{settings.key_prefix}:topic"
-    try:
+    with _answering(settings), closing(blocking(settings)) as client:
         if topic_id is None or client.set(key, topic_id, nx=True):
             return
         held: Any = client.get(key)
         known = held.decode()
-    except redis.RedisError as error:
-        raise StoreAway(
-            f"no Redis answers at {settings.redis_address} ({error}): start one, or set"
-            f" {variable('redis_url')} to yours; `floodmark up` brings its own"
-        ) from error
-    finally:
-        client.close()
     if known != topic_id:
         raise TopicMismatchError(
             f"topic {settings.posts_topic} was made anew since the state in Redis was written (its id was"
             f" {known}, now it is {topic_id}): choose another {variable('key_prefix')}, or delete the keys"
             f" that start with {settings.key_prefix}:"
         )
+
+
+@contextmanager
+def _answering(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, *AWAY) as error:
+        raise StoreAway(
+            f"no Redis answers at {settings.redis_address} ({error}): start one, or set"
+            f" {variable('redis_url')} to yours; `floodmark up` brings its own"
+        ) from error
 
 
 def _serve(registry: CollectorRegistry, settings: Settings) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -43,7 +42,7 @@ def read(out: Written) -> Letter:
     return dead.read(out.key, out.value, out.headers, offset=0, at_ms=0)
 
 
-# ------------------------------------------------------------------------------------------------- keys
+# ------------------------------------------------------------------------------------------------------- keys
 
 
 @given(
@@ -86,7 +85,7 @@ def test_a_letter_remembers_what_its_message_called_the_format() -> None:
     assert read(dead.written(PLACE, letter.invalid, None)).format is None
 
 
-# ------------------------------------------------------------------------------------------- what is written
+# -------------------------------------------------------------------------------------------- what is written
 
 
 def test_a_letter_says_why_and_where_and_holds_the_payload() -> None:
@@ -168,7 +167,7 @@ def test_another_message_is_not_taken_for_the_one_that_is_dead(other: bytes) -> 
     assert dead.found_in(other, None, letter, beginning) is None
 
 
-# ------------------------------------------------------------------------------------- how reasons are counted
+# ------------------------------------------------------------------------------------ how reasons are counted
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,7 @@ def test_a_flood_of_reasons_is_counted_in_bounded_memory() -> None:
     assert sum(map(len, share._examples.values())) < MAX_KINDS * 1_000
 
 
-# ---------------------------------------------------------------------------------------------- retry and show
+# --------------------------------------------------------------------------------------------- retry and show
 
 
 def test_what_a_worker_would_read_now_is_not_refused() -> None:
@@ -263,7 +262,7 @@ def test_a_payload_cannot_steer_the_terminal_that_shows_it() -> None:
     assert shown == r"{\x1b[2J\u202eevil\xed\xa0\xbd}"
 
 
-# ------------------------------------------------------------------------------------------------------ replay
+# ----------------------------------------------------------------------------------------------------- replay
 
 
 @dataclass
@@ -306,7 +305,7 @@ def test_a_record_that_is_no_post_and_too_large_is_counted_as_that_only() -> Non
     assert (result.posts, result.other, result.too_large) == (1, 0, 1)
 
 
-# ----------------------------------------------------------------------------------------------- the command
+# ------------------------------------------------------------------------------------------------ the command
 
 
 def floodmark(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -345,11 +344,9 @@ def test_every_command_explains_itself(command: str) -> None:
         (("retry", "--all", "--format", "x_v3"), "there is no such format: 'x_v3'"),
         (("list", "--since", "yesterday"), "--since 'yesterday': it is a day or a time, as 2016-07-26"),
         (("list",), "no broker answers at 127.0.0.1:1"),
-        (("show", "posts/0/1/0/0"), "no broker answers at 127.0.0.1:1"),
-        (("retry", "--all"), "no broker answers at 127.0.0.1:1"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], said: str) -> None:
     done = floodmark("dead", *arguments, FLOODMARK_KAFKA_URL="kafka://127.0.0.1:1")
     assert said in complaint(done)
-    assert json.dumps(done.stdout) == '""'
+    assert done.stdout == ""

@@ -14,7 +14,7 @@ from streams.redis_keys import PartitionKeys, ReaderKeys
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "redis.md"
 PARTS = ("", "texts", "intervals", "created", "clients")
-FIXED = ("mark", "clock", "hop", "open", "tags", "scored")
+FIXED = ("mark", "clock", "hop", "late", "open", "tags", "scored")
 hashtags = st.text(st.sampled_from("a:{}%3A texts"), max_size=8)
 
 

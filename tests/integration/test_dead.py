@@ -1,0 +1,398 @@
+"""Dead letters on a real broker: listed, shown and sent again, with and without workers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from streams import (
+    archive,
+    clock,
+    dead,
+    dead_topic,
+    embedded,
+    formats,
+    live,
+    pipeline,
+    reference_case,
+    retry,
+    topics,
+)
+from streams import scan as scanning
+from streams.dead import ARCHIVE, MAX_LETTER_BYTES, Letter, Place
+from streams.dead_topic import NoLetters, NotKept, UnknownLetter
+from streams.ending import STOPPED
+from streams.live import Stack
+from streams.monitor import Rules
+from streams.pipeline import Message
+from streams.posts import InvalidPost, Post
+from streams.retry import Fate
+from streams.sending import producing
+from streams.settings import Settings
+
+from .one_a_message import send
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+DEADLINE_S = 120.0
+HUGE_BYTES = 17_000_000
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded.broker(tmp_path_factory.mktemp("broker")) as url:
+        yield url
+
+
+numbers = count()
+
+
+@pytest.fixture
+def settings(broker: str) -> Settings:
+    """Topics of its own for every test."""
+    made = Settings.load(kafka_url=broker, partitions=2, topic_prefix=f"t{next(numbers)}.")
+    topics.ensure(made)
+    return made
+
+
+def a_post(number: int = 1, text: str = "A quiet post") -> Post:
+    return Post(id=str(number), account_id="7", time_ms=1_469_561_400_000, text=text, hashtags=("ferry",))
+
+
+def post(settings: Settings, value: bytes, partition: int = 0, format: str | None = None) -> None:
+    """Put a message on `posts`."""
+    with producing(settings) as sink:
+        sink.send(value, [] if format is None else [("format", format.encode())], partition)
+
+
+def bury(
+    settings: Settings, *letters: tuple[Place, bytes, str | None], reason: str = "not JSON: here"
+) -> None:
+    """Write dead letters as a worker does."""
+    with producing(settings, settings.dead_topic) as graves:
+        for place, payload, format in letters:
+            out = dead.written(place, InvalidPost(reason=reason, payload=payload), format)
+            graves.send(out.value, list(out.headers.items()), 0, out.key)
+
+
+def bury_message(
+    settings: Settings, value: bytes, partition: int = 0, format: str | None = None
+) -> list[str]:
+    """Do what a worker does with the only message of a partition; gives the keys of its dead letters."""
+    post(settings, value, partition, format)
+    headers = {} if format is None else {"format": format.encode()}
+    keys = []
+    for letter in pipeline.ingest([Message(0, value, headers)], partition, 0, 1).dead:
+        place = Place(settings.posts_topic, partition, letter.offset, letter.line, letter.part)
+        bury(settings, (place, letter.invalid.payload, letter.format), reason=letter.invalid.reason)
+        keys.append(place.key)
+    return keys
+
+
+def messages(settings: Settings, topic: str, partition: int = 0) -> list[Any]:
+    """All there is in a partition now."""
+    consumer = KafkaConsumer(bootstrap_servers=list(settings.kafka_servers), auto_offset_reset="earliest")
+    try:
+        asked = TopicPartition(topic, partition)
+        consumer.assign([asked])
+        consumer.seek_to_beginning(asked)
+        found: list[Any] = []
+        while (end := consumer.highwater(asked)) is None or consumer.position(asked) < end:
+            found += consumer.poll(timeout_ms=200).get(asked, [])
+        return found
+    finally:
+        consumer.close()
+
+
+def floodmark(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", "from streams.cli import main; main()", *arguments]
+    environ = {**live.environment(settings), "COLUMNS": "200"}
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=environ, timeout=120, check=False
+    )
+
+
+def place(settings: Settings, offset: int = 0, line: int = 0, part: int = 0) -> Place:
+    return Place(settings.posts_topic, 0, offset, line, part)
+
+
+def content(settings: Settings, letter: Letter) -> bytes:
+    ((_, held),) = dead_topic.contents(settings, [letter])
+    return held
+
+
+# ------------------------------------------------------------------------------------------------- list, show
+
+
+def test_a_letter_written_again_is_listed_once_and_what_is_no_letter_is_not(settings: Settings) -> None:
+    bury(settings, (place(settings, 1), b"one", None), (place(settings, 2), b"two", None))
+    with producing(settings, settings.dead_topic) as foreign:
+        foreign.send(b"hello", [], 0, b"not/a/key")
+        foreign.send(b"from before letters had keys", [("reason", b"old")], 0)
+    bury(settings, (place(settings, 1), b"one", None))
+    found = dead_topic.letters(settings)
+    assert list(found) == [place(settings, 2).key, place(settings, 1).key]
+    assert [content(settings, letter) for letter in found.values()] == [b"two", b"one"]
+
+
+def test_the_list_chooses_counts_and_speaks_json(settings: Settings) -> None:
+    bury(settings, *((place(settings, offset), b"x" * offset, None) for offset in range(1, 4)))
+    bury(settings, (place(settings, 9), b"{}", "floodmark"), reason="id is missing\x1b[31m")
+    listed = floodmark(settings, "dead", "list").stdout.decode()
+    assert listed.index(place(settings, 1).key) < listed.index(place(settings, 9).key)
+    assert "4 dead letters" in listed
+    assert "3  not JSON" in " ".join(listed.split("\n"))
+    assert "\x1b" not in listed
+    done = floodmark(settings, "dead", "list", "--json", "--reason", "id IS")
+    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (line["key"], line["format"], line["bytes"], line["offset"]) == (
+        place(settings, 9).key,
+        "floodmark",
+        2,
+        9,
+    )
+    newest = floodmark(settings, "dead", "list", "--limit", "1").stdout.decode()
+    assert place(settings, 9).key in newest
+    assert place(settings, 3).key not in newest
+    assert "4 dead letters, the newest 1 of them above" in newest
+    later = clock.iso(clock.now_ms() + 3_600_000)
+    assert floodmark(settings, "dead", "list", "--json", "--since", later).stdout == b""
+    assert b"0 dead letters" in floodmark(settings, "dead", "list", "--since", later).stdout
+
+
+def test_a_letter_is_shown_with_its_payload_and_raw_to_the_byte(settings: Settings) -> None:
+    payload = b'{"id": "\xff",\t"text": "]0;owned\x1b\x07"}'
+    (key,) = bury_message(settings, payload, 1)
+    shown = floodmark(settings, "dead", "show", key).stdout.decode()
+    assert key in shown
+    assert "would fail: not JSON" in shown
+    assert r'{"id": "\xff",\t"text": "]0;owned\x1b\x07"}' in shown
+    assert "\x1b" not in shown
+    raw = floodmark(settings, "dead", "show", "--raw", key)
+    assert (raw.stdout, raw.stderr, raw.returncode) == (payload, b"", 0)
+
+
+def test_a_large_payload_is_cut_and_shown_whole_from_where_it_came(settings: Settings) -> None:
+    large = b'{"id": "%s"}' % (b"x" * 2 * MAX_LETTER_BYTES)
+    keys = bury_message(settings, b"\n".join([formats.encode(a_post()), b"[5, " + large + b"]"]), 1)
+    letter = dead_topic.letters(settings)[keys[1]]
+    assert (letter.is_cut, letter.size) == (True, len(large))
+    assert len(messages(settings, settings.dead_topic)[1].value) < MAX_LETTER_BYTES
+    assert floodmark(settings, "dead", "show", "--raw", keys[1]).stdout == large
+
+
+def test_a_payload_that_is_nowhere_whole_any_more_is_shown_as_far_as_it_is_kept(settings: Settings) -> None:
+    large = b"x" * 2 * MAX_LETTER_BYTES
+    gone = Place("gone", 0, 5, 0)
+    bury(
+        settings,
+        (gone, large, None),
+        (place(settings, 0), large, None),
+        (Place("posts", 7, 5, 0), large, None),
+    )
+    post(settings, b"another message than the one that was here")
+    done = floodmark(settings, "dead", "show", "--raw", gone.key)
+    assert done.returncode == 1
+    assert large.startswith(done.stdout)
+    assert len(done.stdout) > MAX_LETTER_BYTES // 2
+    assert b"no partition 0 of a topic gone any more" in done.stderr
+    letter = dead_topic.letters(settings)[place(settings, 0).key]
+    with pytest.raises(NotKept, match="is something else"):
+        dead_topic.whole(settings, letter, content(settings, letter))
+
+
+def test_a_key_nobody_has_and_a_topic_that_is_not_there_are_named(settings: Settings) -> None:
+    for command in ("show", "retry"):
+        done = floodmark(settings, "dead", command, "posts/0/99/0/0")
+        assert done.returncode == 2
+        assert done.stderr.decode().startswith("floodmark: there is no dead letter 'posts/0/99/0/0'")
+    elsewhere = settings.model_copy(update={"topic_prefix": "nobody."})
+    with pytest.raises(NoLetters, match=r"there is no topic nobody\.posts\.dead"):
+        dead_topic.letters(elsewhere)
+    assert "nobody.posts.dead" not in topics.answer(settings.kafka_servers)
+
+
+# ------------------------------------------------------------------------------------------------------ retry
+
+
+def test_a_retry_sends_to_the_same_partition_and_removes_the_letter(settings: Settings) -> None:
+    good = formats.encode(a_post())
+    (key,) = bury_message(settings, good, 1, "x_io")
+    done = floodmark(settings, "dead", "retry", key, "--format", "floodmark")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"1 sent again.\n", b"")
+    _, again = messages(settings, settings.posts_topic, 1)
+    assert (again.value, dict(again.headers)) == (good, {"format": b"floodmark"})
+    assert [(m.key.decode(), m.value is None) for m in messages(settings, settings.dead_topic)] == [
+        (key, False),
+        (key, True),
+    ]
+    assert dead_topic.letters(settings) == {}
+    with pytest.raises(UnknownLetter):
+        dead_topic.named(settings, [key])
+
+
+def test_a_letter_that_a_restarted_worker_writes_after_the_retry_is_back(settings: Settings) -> None:
+    (key,) = bury_message(settings, formats.encode(a_post()), 1, "x_io")
+    retry.retry(settings, dead_topic.named(settings, [key]), format="floodmark")
+    bury(settings, (Place.parse(key), formats.encode(a_post()), "x_io"))
+    assert list(dead_topic.letters(settings)) == [key]
+
+
+def test_a_dry_run_says_what_would_be_and_does_nothing(settings: Settings) -> None:
+    bury(settings, (place(settings, 1), formats.encode(a_post()), None), (place(settings, 2), b"junk", None))
+    done = floodmark(settings, "dead", "retry", "--all", "--dry-run")
+    assert done.returncode == 1
+    assert b"It would be: 1 sent again, 1 still unreadable" in done.stdout
+    assert len(messages(settings, settings.dead_topic)) == 2
+    assert messages(settings, settings.posts_topic) == []
+
+
+def test_what_still_cannot_be_read_stays_unless_it_is_forced(settings: Settings) -> None:
+    bury(settings, (place(settings, 1), formats.encode(a_post()), None), (place(settings, 2), b"junk", None))
+    done = floodmark(settings, "dead", "retry", "--all")
+    assert done.returncode == 1
+    first, last = done.stdout.decode().splitlines()
+    assert first.startswith(f"{place(settings, 2).key} is still unreadable: not JSON")
+    assert last == "1 sent again, 1 still unreadable; --force sends those too."
+    assert list(dead_topic.letters(settings)) == [place(settings, 2).key]
+    assert floodmark(settings, "dead", "retry", "--all", "--force").returncode == 0
+    assert dead_topic.letters(settings) == {}
+    assert [m.value for m in messages(settings, settings.posts_topic)] == [formats.encode(a_post()), b"junk"]
+
+
+def test_only_letters_of_the_reason_are_retried(settings: Settings) -> None:
+    good = formats.encode(a_post())
+    bury(settings, (place(settings, 1), good, None), reason="there is no such format: 'x_v3'")
+    bury(settings, (place(settings, 2), good, None), reason="id is missing")
+    assert floodmark(settings, "dead", "retry", "--all", "--reason", "NO SUCH").returncode == 0
+    assert list(dead_topic.letters(settings)) == [place(settings, 2).key]
+    assert (
+        floodmark(settings, "dead", "retry", "--all", "--reason", "xyz").stdout
+        == b"There is nothing to retry.\n"
+    )
+
+
+def test_a_cut_letter_is_sent_whole_or_not_at_all(settings: Settings) -> None:
+    large = formats.encode(a_post(text="x" * 2 * MAX_LETTER_BYTES))
+    kept = bury_message(settings, large, 1, "x_io")
+    bury(settings, (Place("gone", 1, 5, 0), large, None))
+    fates = retry.retry(settings, list(dead_topic.letters(settings).values()), format="floodmark")
+    assert fates == {Fate.SENT: 1, Fate.NOT_KEPT: 1}
+    assert [m.value for m in messages(settings, settings.posts_topic, 1)] == [large] * 2
+    assert not set(kept) & set(dead_topic.letters(settings))
+
+
+def test_a_message_that_was_dead_as_a_whole_is_sent_again_line_by_line(settings: Settings) -> None:
+    several = b"\n".join(formats.encode(a_post(number)) for number in range(3))
+    bury(settings, (place(settings, 1), several, None), reason="its hashtags make 13 bytes of rows")
+    retry.retry(settings, dead_topic.named(settings, [place(settings, 1).key]))
+    assert [m.value for m in messages(settings, settings.posts_topic)] == several.split(b"\n")
+
+
+def test_many_letters_are_retried_each_once(settings: Settings) -> None:
+    posts = [formats.encode(a_post(number)) for number in range(2 * retry.BATCH_LETTERS + 1)]
+    bury(settings, *((place(settings, number), value, None) for number, value in enumerate(posts)))
+    fates = retry.retry(settings, list(dead_topic.letters(settings).values()))
+    assert fates == {Fate.SENT: len(posts)}
+    assert [m.value for m in messages(settings, settings.posts_topic)] == posts
+    assert dead_topic.letters(settings) == {}
+
+
+# ----------------------------------------------------------------------------------------------------- replay
+
+
+def test_a_record_larger_than_a_message_is_a_dead_letter_and_the_replay_goes_on(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "july.jsonl"
+    huge = formats.encode(a_post(2, "x" * HUGE_BYTES))
+    path.write_bytes(b"\n".join([formats.encode(a_post(1)), huge, formats.encode(a_post(3))]) + b"\n")
+    done = floodmark(settings, "replay", str(path), "--speed", "max")
+    assert done.returncode == 0
+    assert (
+        f"{path} line 2: {len(huge):,} bytes, with its headers more than the 16,777,216"
+        in done.stderr.decode()
+    )
+    assert done.stdout.decode().startswith("2 posts and 0 other payloads in 2 messages")
+    assert b"1 too large for a message, dead letters now" in done.stdout
+    ((key, letter),) = dead_topic.letters(settings).items()
+    assert key == f"{ARCHIVE}{path}/0/2/0/0"
+    assert (letter.size, letter.is_cut) == (len(huge), True)
+    with pytest.raises(NotKept, match=f"the whole is in {path} from line 2 on"):
+        dead_topic.whole(settings, letter, content(settings, letter))
+    floodmark(settings, "replay", str(path), "--speed", "max")
+    assert list(dead_topic.letters(settings)) == [key], "the same archive makes the same letter"
+
+
+# ----------------------------------------------------------------------------------------------- with workers
+
+
+@pytest.fixture(scope="module")
+def flood(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first posts of a tenth of the reference case: one hashtag flooded."""
+    path = tmp_path_factory.mktemp("flood") / "flood.jsonl"
+    path.write_bytes(b"".join(islice(reference_case.generate(seed=1, scale=0.1), 500)))
+    return path
+
+
+def await_letters(stack: Stack, number: int) -> dict[str, Letter]:
+    """The dead letters, once there are so many."""
+    deadline_s = clock.monotonic_s() + DEADLINE_S
+    while clock.monotonic_s() < deadline_s:
+        stack.check()
+        found = dead_topic.letters(stack.settings)
+        if len(found) >= number:
+            return found
+    raise AssertionError(f"{len(found)} dead letters, {number} expected")
+
+
+def posts_of_alerts(lines: Sequence[bytes]) -> dict[str, int]:
+    last = {alert["id"]: alert["posts"] for alert in map(msgspec.json.decode, lines)}
+    return dict(sorted(last.items()))
+
+
+def test_posts_that_are_retried_count_and_count_once(flood: Path, tmp_path: Path) -> None:
+    scanned = scanning.scan([str(flood)], tmp_path, Rules()).alerts
+    records = list(archive.read([str(flood)]))
+    half = len(records) // 2
+    with Stack(partitions=2, metrics_port=0) as stack:
+        settings = stack.settings
+        send(settings, records[: half - 20], 0, end=False)
+        # A connector that names the wrong format, and a retry that was broken off before the letters went.
+        post(settings, b"\n".join(record.payload for record in records[half - 20 : half]), 0, "x_io")
+        keys = list(await_letters(stack, 20))
+        for record in records[half - 20 : half]:
+            post(settings, record.payload, 0)
+        assert floodmark(settings, "dead", "retry", *keys).returncode == 1
+        assert floodmark(settings, "dead", "retry", "--all", "--format", "x_v1.1").returncode == 0
+        assert dead_topic.letters(settings) == {}
+        send(settings, records[half:], half, end=True)
+        told = list(live.until_end(settings, stack.check, DEADLINE_S))
+    assert scanned
+    assert posts_of_alerts(told) == posts_of_alerts(scanned)
+
+
+def test_a_worker_that_is_started_again_writes_the_same_letters(flood: Path) -> None:
+    array = b"[1, %s, 2, {}]" % formats.encode(a_post())
+    with Stack(partitions=1, metrics_port=0, batch_ms=60_000, batch_posts=4) as stack:
+        post(stack.settings, b"junk\n" + array)
+        found = await_letters(stack, 4)
+    assert [key.partition("/")[2] for key in found] == ["0/0/0/0", "0/0/1/0", "0/0/1/2", "0/0/1/3"]
+
+
+def test_a_worker_that_stops_for_its_dead_posts_says_why_they_are_dead() -> None:
+    with Stack(partitions=1, metrics_port=0, dead_share_payloads=10) as stack:
+        post(stack.settings, b"\n".join([b'{"id": "1"}', *[b"nonsense"] * 19]))
+        assert stack.workers[0].process.wait(DEADLINE_S) == STOPPED
+        log = stack.workers[0].log.read_text()
+    assert "20 of the last 20 payloads could not be read" in log
+    assert "most often (19 times) like this: not JSON" in log
