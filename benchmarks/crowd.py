@@ -39,7 +39,22 @@ PAIR_S: Final = 4
 FIRST_FLOOD_S: Final = 300
 FLOOD_EVERY_S: Final = 300
 
-_SYLLABLES: Final = ("ka", "mor", "li", "ten", "su", "bra", "no", "vel", "ri", "dau", "pek", "osh", "il", "gra")
+_SYLLABLES: Final = (
+    "ka",
+    "mor",
+    "li",
+    "ten",
+    "su",
+    "bra",
+    "no",
+    "vel",
+    "ri",
+    "dau",
+    "pek",
+    "osh",
+    "il",
+    "gra",
+)
 _WORDS: Final = 3_000
 _OWN_WORDS: Final = 12
 """Words that belong to one hashtag; three of them are in each of its posts."""

@@ -8,7 +8,8 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any, Final
@@ -16,19 +17,25 @@ from typing import Any, Final
 import redis
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
+from redis.crc import key_slot
 from rich.table import Table
 from rich.text import Text
 
-from streams.settings import Settings, variable
+from streams.redis_client import AWAY, BlockingClient, blocking
+from streams.settings import Settings, SettingsError, variable
 from streams.topics import SINGLE, quiet
 
 TIMEOUT_S: Final = 3.0
 LEAST_PYTHON: Final = (3, 11)
 LEAST_REDIS: Final = (6, 2)
 PROBE_EXPIRY_S: Final = 60
+PROBES: Final = 1_000
+"""Keys of which one is written in every node: among so many there is one for each."""
+
 YEAR_MS: Final = 365 * 24 * 3_600_000
 
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)(?:>=([0-9.]+))?$")
+_ANOTHER_REDIS: Final = f"start one with `floodmark up` or set {variable('redis_url')}"
 _COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -56,7 +63,7 @@ class Check:
 
 
 def examine(settings: Settings, timeout_s: float = TIMEOUT_S) -> list[Check]:
-    """Look at versions, broker, topics and Redis. Writes one key to Redis and deletes it; nothing else."""
+    """Look at versions, broker, topics and Redis. Writes keys of its own to Redis and deletes them."""
     return [*versions(), *broker(settings, timeout_s), *store(settings, timeout_s)]
 
 
@@ -231,33 +238,67 @@ def retention_check(name: str, configs: Mapping[str, str]) -> Check:
 
 
 def store(settings: Settings, timeout_s: float = TIMEOUT_S) -> list[Check]:
-    """Whether Redis answers, is new enough, keeps what it is given and takes writes and scripts."""
-    client = redis.Redis.from_url(
-        settings.redis_url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
-    )
-    at, remedy = settings.redis_address, f"start one with `floodmark up` or set {variable('redis_url')}"
-    with client:
+    """Whether Redis answers, is new enough, keeps what it is given and takes writes and scripts.
+
+    Of a cluster every node is asked, and every node is written to.
+    """
+    at = settings.redis_address
+    try:
+        with closing(blocking(settings, timeout_s)) as client:
+            return _redis(client, settings)
+    except SettingsError as error:
+        return [Check("redis", Status.FAIL, str(error), f"correct {variable('redis_url')}")]
+    except redis.AuthenticationError as error:
+        said = f"Redis at {at} refuses the password or user ({error})"
+        remedy = f"correct {variable('redis_url')}: redis://user:password@host"
+        return [Check("redis", Status.FAIL, said, remedy)]
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        return [_absent(at, error)]
+    except redis.exceptions.NoPermissionError as error:
+        said = f"Redis at {at} does not say what it is ({error}), and would not be known for a cluster"
+        return [Check("redis", Status.WARN, said, "allow this user INFO")]
+    except (redis.RedisError, *AWAY) as error:
+        said = f"what answers at {at} is no usable Redis ({error})"
+        return [Check("redis", Status.FAIL, said, _ANOTHER_REDIS)]
+
+
+def _redis(client: BlockingClient, settings: Settings) -> list[Check]:
+    servers = _servers(client, settings.redis_address)
+    infos: dict[str, dict[str, Any]] = {}
+    for at, server in servers.items():
         try:
-            client.ping()
-            info: dict[str, Any] = dict(client.info())
-            checks = [
-                redis_version(str(info.get("redis_version", "0"))),
-                eviction(info),
-                _probe(client, settings),
-            ]
-        except redis.AuthenticationError as error:
-            said = f"Redis at {at} refuses the password or user ({error})"
-            return [
-                Check(
-                    "redis", Status.FAIL, said, f"correct {variable('redis_url')}: redis://user:password@host"
-                )
-            ]
+            infos[at] = dict(server.info())
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            return [Check("redis", Status.FAIL, f"no Redis answers at {at} ({_cause(error)})", remedy)]
-        except redis.RedisError as error:
-            said = f"what answers at {at} is no usable Redis ({error})"
-            return [Check("redis", Status.FAIL, said, remedy)]
-    return [Check("redis", Status.OK, at), *checks]
+            return [replace(_absent(at, error), remedy="start this node of the cluster")]
+    clustered = f", cluster of {len(servers)} nodes" if isinstance(client, redis.RedisCluster) else ""
+    return [
+        Check("redis", Status.OK, settings.redis_address + clustered),
+        _worst({at: redis_version(str(info.get("redis_version", "0"))) for at, info in infos.items()}),
+        _worst({at: eviction(info) for at, info in infos.items()}),
+        _worst({at: persistence(infos[at], _fsync(server)) for at, server in servers.items()}),
+        _probe(client, settings),
+    ]
+
+
+def _servers(client: BlockingClient, address: str) -> dict[str, redis.Redis]:
+    """Every server by its address."""
+    if isinstance(client, redis.RedisCluster):
+        nodes: list[Any] = client.get_nodes()  # type: ignore[no-untyped-call]
+        return {node.name: client.get_redis_connection(node) for node in nodes}
+    return {address: client}
+
+
+def _absent(at: str, error: redis.RedisError) -> Check:
+    return Check("redis", Status.FAIL, f"no Redis answers at {at} ({_cause(error)})", _ANOTHER_REDIS)
+
+
+def _worst(checks: Mapping[str, Check]) -> Check:
+    """The gravest of what was found on every server, and on which; if all are well, all that was found."""
+    order = list(Status)
+    at, worst = max(checks.items(), key=lambda one: order.index(one[1].status))
+    if worst.status is Status.OK:
+        return replace(worst, what=", ".join(dict.fromkeys(check.what for check in checks.values())))
+    return worst if len(checks) == 1 else replace(worst, what=f"{at}: {worst.what}")
 
 
 def redis_version(version: str) -> Check:
@@ -287,29 +328,69 @@ def eviction(info: Mapping[str, Any]) -> Check:
     )
 
 
-def _probe(client: redis.Redis, settings: Settings) -> Check:
-    """Write, read and delete a key of our own, in a script as a worker does."""
-    # Not seeded: two doctors at the same time must not take each other's key.
-    key = f"{settings.key_prefix}:doctor:{secrets.token_hex(8)}"
+def persistence(info: Mapping[str, Any], fsync: str | None) -> Check:
+    """Whether Redis has its data after a restart, from its answer to INFO and its `appendfsync`, if known.
+
+    >>> persistence({"aof_enabled": 1}, "everysec").what
+    'appendonly yes, appendfsync everysec'
+    """
+    if "aof_enabled" not in info:
+        return Check("redis persistence", Status.OK, "Redis does not say")
+    if info["aof_enabled"]:
+        known = fsync or "not known: this user may not ask (CONFIG GET)"
+        return Check("redis persistence", Status.OK, f"appendonly yes, appendfsync {known}")
+    return Check(
+        "redis persistence",
+        Status.WARN,
+        "appendonly is no: the state would go with Redis, and be counted again from the topic rows, which"
+        " takes time",
+        "CONFIG SET appendonly yes, and in redis.conf",
+    )
+
+
+def _fsync(server: redis.Redis) -> str | None:
+    try:
+        return server.config_get("appendfsync").get("appendfsync")
+    except redis.ResponseError:  # forbidden, or renamed so that nobody uses it
+        return None
+
+
+def _probe(client: BlockingClient, settings: Settings) -> Check:
+    """Write, read and delete a key of our own, in a script as a worker does; in a cluster one a node."""
     script = (
         "redis.call('SET', KEYS[1], cmsgpack.pack(ARGV[1]), 'EX', ARGV[2])"
         " local read = cmsgpack.unpack(redis.call('GET', KEYS[1])) redis.call('DEL', KEYS[1]) return read"
     )
-    try:
-        read = client.eval(script, 1, key, "probe", PROBE_EXPIRY_S)
-    except redis.ResponseError as error:
-        return Check(
-            "redis writes",
-            Status.FAIL,
-            f"Redis at {settings.redis_address} does not take a script that writes {key}: {error}",
-            f"use a primary with free memory, and allow EVAL, EVALSHA and writes to {settings.key_prefix}:*",
-        )
-    if read != "probe":
-        said = f"{key} held {read!r} right after 'probe' was written"
-        return Check(
-            "redis writes", Status.FAIL, said, f"set {variable('redis_url')} to a Redis, not a proxy"
-        )
+    for key in _probe_keys(client, settings):
+        try:
+            read: Any = client.eval(script, 1, key, "probe", str(PROBE_EXPIRY_S))
+        except redis.ResponseError as error:
+            said = f"Redis at {settings.redis_address} does not take a script that writes {key}: {error}"
+            return Check("redis writes", Status.FAIL, said, _remedy(error, settings))
+        if read != b"probe":
+            said = f"{key} held {read!r} right after 'probe' was written"
+            remedy = f"set {variable('redis_url')} to a Redis, not a proxy"
+            return Check("redis writes", Status.FAIL, said, remedy)
     return Check("redis writes", Status.OK, f"under {settings.key_prefix}:")
+
+
+def _probe_keys(client: BlockingClient, settings: Settings) -> list[str]:
+    # Not seeded: two doctors at the same time must not take each other's key.
+    key = f"{settings.key_prefix}:doctor:{secrets.token_hex(8)}"
+    if not isinstance(client, redis.RedisCluster):
+        return [key]
+    nodes: Any = client.nodes_manager
+    of_node = {}
+    for number in range(PROBES):
+        probed = f"{key}:{number}"
+        of_node[nodes.get_node_from_slot(key_slot(probed.encode())).name] = probed
+    return list(of_node.values())
+
+
+def _remedy(error: redis.ResponseError, settings: Settings) -> str:
+    if isinstance(error, redis.exceptions.ClusterDownError):
+        return "start the nodes that are down, or give their slots to others"
+    return f"use a primary with free memory, and allow EVAL, EVALSHA and writes to {settings.key_prefix}:*"
 
 
 def _cause(error: redis.RedisError) -> str:

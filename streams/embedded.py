@@ -1,7 +1,7 @@
 """A broker and a Redis on this machine, for a laptop and for tests: started, waited for, stopped.
 
-Both keep everything in memory, listen on loopback only and end with the process that started them. See
-docs/live.md for what they are not meant for.
+Both keep everything in memory, unless Redis is told to be durable, listen on loopback only and end with the
+process that started them. See docs/live.md for what they are not meant for.
 """
 
 from __future__ import annotations
@@ -70,8 +70,17 @@ def broker(folder: Path, port: int | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
+def redis_server(folder: Path, port: int | None = None, *, durable: bool = False) -> Iterator[str]:
     """An empty Redis that saves nothing; gives its URL, ``redis://127.0.0.1:port/0``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where its log goes.
+    port : int, optional
+        A free one if not given.
+    durable : bool
+        Every write is on the disk, in the folder, before it is acknowledged; what is there is read first.
 
     Raises
     ------
@@ -84,7 +93,8 @@ def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
         "--port": str(number),
         "--bind": LOOPBACK,
         "--save": "",
-        "--appendonly": "no",
+        "--appendonly": "yes" if durable else "no",
+        "--appendfsync": "always",
         "--dir": str(folder),
     }
     url = f"redis://{LOOPBACK}:{number}/0"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from streams.news import Item
 from streams.rows_log import PacketLog
+from streams.store import lost_to_writer
 
 
 @dataclass
@@ -43,16 +44,28 @@ class MemoryLog:
 
 @dataclass
 class MemoryNews:
-    """What was told, and the last hop of each partition: outlives the monitors that tell."""
+    """What was told, and the last hop of each partition: outlives the monitors that tell.
+
+    Attributes
+    ----------
+    tellers : dict
+        By partition, who took it over last; several tellers of one topic share all three.
+    """
 
     told: list[tuple[int, int, Item]] = field(default_factory=list)
     register: dict[int, int] = field(default_factory=dict)
+    tellers: dict[int, MemoryNews] = field(default_factory=dict)
 
     async def open(self, partition: int) -> None:
         self.register.setdefault(partition, 0)
+        self.tellers[partition] = self
 
     async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
-        if items and self.register[partition] < hop_ms:
+        if not items:
+            return
+        if self.tellers[partition] is not self:
+            raise lost_to_writer(partition)
+        if self.register[partition] < hop_ms:
             self.told += [(partition, hop_ms, item) for item in items]
             self.register[partition] = hop_ms
 

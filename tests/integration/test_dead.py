@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.structs import OffsetAndMetadata
 
 from streams import (
     archive,
@@ -36,9 +39,11 @@ from streams.monitor import Rules
 from streams.pipeline import Message
 from streams.posts import InvalidPost, Post
 from streams.retry import Fate
-from streams.sending import producing
+from streams.sending import TooLarge, producing
 from streams.settings import Settings
 
+from . import apache_kafka
+from .apache_kafka import Node
 from .one_a_message import send
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
@@ -174,7 +179,7 @@ def test_a_letter_is_shown_with_its_payload_and_raw_to_the_byte(settings: Settin
     (key,) = bury_message(settings, payload, 1)
     shown = floodmark(settings, "dead", "show", key).stdout.decode()
     assert key in shown
-    assert "would fail: not JSON" in shown
+    assert "would fail: not UTF-8" in shown
     assert r'{"id": "\xff",\t"text": "]0;owned\x1b\x07"}' in shown
     assert "\x1b" not in shown
     raw = floodmark(settings, "dead", "show", "--raw", key)
@@ -361,32 +366,70 @@ def posts_of_alerts(lines: Sequence[bytes]) -> dict[str, int]:
 
 
 def test_posts_that_are_retried_count_and_count_once(flood: Path, tmp_path: Path) -> None:
-    scanned = scanning.scan([str(flood)], tmp_path, Rules()).alerts
-    records = list(archive.read([str(flood)]))
-    half = len(records) // 2
     with Stack(partitions=2, metrics_port=0) as stack:
-        settings = stack.settings
-        send(settings, records[: half - 20], 0, end=False)
-        # A connector that names the wrong format, and a retry that was broken off before the letters went.
-        post(settings, b"\n".join(record.payload for record in records[half - 20 : half]), 0, "x_io")
-        keys = list(await_letters(stack, 20))
-        for record in records[half - 20 : half]:
-            post(settings, record.payload, 0)
-        assert floodmark(settings, "dead", "retry", *keys).returncode == 1
-        assert floodmark(settings, "dead", "retry", "--all", "--format", "x_v1.1").returncode == 0
-        assert dead_topic.letters(settings) == {}
-        send(settings, records[half:], half, end=True)
-        told = list(live.until_end(settings, stack.check, DEADLINE_S))
-    assert scanned
+        retry_a_wrong_format(stack, flood, tmp_path)
+
+
+def retry_a_wrong_format(stack: Stack, flood: Path, folder: Path) -> None:
+    """Some posts of a flood are dead, are sent again twice, and the alerts are those of all posts."""
+    scanned = scanning.scan([str(flood)], folder, Rules()).alerts
+    records, settings = list(archive.read([str(flood)])), stack.settings
+    half = len(records) // 2
+    wrong = records[half - 20 : half]
+    send(settings, records[: half - 20], 0, end=False)
+    post(settings, b"\n".join(record.payload for record in wrong), 1, "x_io")
+    keys = list(await_letters(stack, len(wrong)))
+    # A retry that was broken off: the posts are there again, and the letters still are.
+    for record in wrong:
+        post(settings, record.payload, 1)
+    assert floodmark(settings, "dead", "retry", *keys).returncode == 1
+    done = floodmark(settings, "dead", "retry", "--all", "--format", "x_v1.1")
+    assert (done.stdout.decode(), done.returncode) == (f"{len(wrong)} sent again.\n", 0)
+    assert dead_topic.letters(settings) == {}
+    send(settings, records[half:], half, end=True)
+    told = list(live.until_end(settings, stack.check, DEADLINE_S))
+    assert scanned, "the posts hold a flood, so there must be alerts to compare"
     assert posts_of_alerts(told) == posts_of_alerts(scanned)
 
 
-def test_a_worker_that_is_started_again_writes_the_same_letters(flood: Path) -> None:
+def test_a_worker_that_reads_again_what_it_had_read_writes_the_same_letters() -> None:
     array = b"[1, %s, 2, {}]" % formats.encode(a_post())
-    with Stack(partitions=1, metrics_port=0, batch_ms=60_000, batch_posts=4) as stack:
-        post(stack.settings, b"junk\n" + array)
-        found = await_letters(stack, 4)
-    assert [key.partition("/")[2] for key in found] == ["0/0/0/0", "0/0/1/0", "0/0/1/2", "0/0/1/3"]
+    with Stack(partitions=1, metrics_port=0) as stack:
+        settings = stack.settings
+        post(settings, b"junk\n" + array)
+        first = await_letters(stack, 4)
+        stop(stack)
+        forget_progress(settings)
+        stack.await_ready(stack.start_worker())
+        post(settings, b"later")
+        second = await_letters(stack, 5)
+        assert len(messages(settings, settings.dead_topic)) == 9
+    assert [key.partition("/")[2] for key in first] == ["0/0/0/0", "0/0/1/0", "0/0/1/2", "0/0/1/3"]
+    assert list(second) == [*first, "posts/0/1/0/0"]
+
+
+def stop(stack: Stack) -> None:
+    worker = stack.workers.pop()
+    worker.process.terminate()
+    assert worker.process.wait(DEADLINE_S) == 0
+
+
+def forget_progress(settings: Settings) -> None:
+    """Leave the group as if its worker had been killed before it committed anything."""
+    consumer = KafkaConsumer(
+        settings.posts_topic,
+        bootstrap_servers=list(settings.kafka_servers),
+        group_id=settings.group,
+        enable_auto_commit=False,
+        session_timeout_ms=6_000,
+        heartbeat_interval_ms=1_500,
+    )
+    try:
+        while not consumer.assignment():
+            consumer.poll(timeout_ms=200)
+        consumer.commit({TopicPartition(settings.posts_topic, 0): OffsetAndMetadata(0, "", -1)})
+    finally:
+        consumer.close()
 
 
 def test_a_worker_that_stops_for_its_dead_posts_says_why_they_are_dead() -> None:
@@ -396,3 +439,91 @@ def test_a_worker_that_stops_for_its_dead_posts_says_why_they_are_dead() -> None
         log = stack.workers[0].log.read_text()
     assert "20 of the last 20 payloads could not be read" in log
     assert "most often (19 times) like this: not JSON" in log
+
+
+# -------------------------------------------------------------------------------------------- on Apache Kafka
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with apache_kafka.node(tmp_path_factory.mktemp("kafka")) as node:
+        yield node
+
+
+def test_on_apache_kafka_letters_are_listed_shown_and_retried(
+    kafka: Node, flood: Path, tmp_path: Path
+) -> None:
+    large = b'{"id": "%s' % (b"x" * 2 * MAX_LETTER_BYTES)
+    with Stack(kafka_url=kafka.url, partitions=2, metrics_port=0, topic_prefix="e2e.", group="e2e") as stack:
+        settings = stack.settings
+        post(settings, large)
+        (key,) = await_letters(stack, 1)
+        (line,) = floodmark(settings, "dead", "list", "--json").stdout.splitlines()
+        said = json.loads(line)
+        assert (said["key"], said["bytes"]) == (key, len(large)) == ("e2e.posts/0/0/0/0", said["bytes"])
+        assert said["kept_bytes"] < len(large)
+        assert floodmark(settings, "dead", "show", "--raw", key).stdout == large
+        assert b"still unreadable: not JSON" in floodmark(settings, "dead", "retry", key).stdout
+        floodmark(settings, "dead", "retry", key, "--force")
+        (again,) = await_letters(stack, 1)
+        assert again == "e2e.posts/0/1/0/0", "it is dead again, with the place it has now"
+        delete_before(settings, TopicPartition(settings.posts_topic, 0), 2)
+        done = floodmark(settings, "dead", "show", "--raw", again)
+        assert (len(done.stdout), done.returncode) == (said["kept_bytes"], 1)
+        assert b"partition 0 of e2e.posts begins at offset 2 now, it was at 1" in done.stderr
+        with producing(settings, settings.dead_topic) as graves:
+            graves.send(None, [], 0, again.encode())
+        retry_a_wrong_format(stack, flood, tmp_path)
+
+
+def test_on_apache_kafka_a_topic_that_takes_less_is_no_end_of_a_replay(kafka: Node, tmp_path: Path) -> None:
+    settings = Settings.load(kafka_url=kafka.url, partitions=2, topic_prefix="small.")
+    topics.ensure(settings)
+    with admin(settings) as client:
+        resource = ConfigResource(
+            ConfigResourceType.TOPIC, settings.posts_topic, {"max.message.bytes": "100000"}
+        )
+        client.alter_configs([resource])
+    path = tmp_path / "july.jsonl"
+    sizes = (40_000, 40_000, 40_000, 200_000, 40_000)
+    posts = [formats.encode(a_post(number, "x" * size)) for number, size in enumerate(sizes)]
+    path.write_bytes(b"\n".join(posts) + b"\n")
+    sent = replay.replay([str(path)], settings)
+    assert (sent.posts, sent.messages, sent.too_large) == (4, 4, 1)
+    assert [m.value for m in messages(settings, settings.posts_topic)] == [*posts[:3], posts[4], b""]
+    (letter,) = dead_topic.letters(settings).values()
+    assert "more than the 100,000 a message may have" in letter.reason
+    assert content(settings, letter) == posts[3]
+    assert retry.retry(settings, [letter]) == {Fate.TOO_LARGE: 1}
+    assert dead_topic.letters(settings) == {letter.place.key: letter}
+
+
+def test_on_apache_kafka_a_refusal_nobody_could_foresee_stops_nothing(kafka: Node) -> None:
+    settings = Settings.load(kafka_url=kafka.url, partitions=1, topic_prefix="secret.")
+    topics.ensure(settings)
+    with admin(settings) as client:
+        resource = ConfigResource(
+            ConfigResourceType.TOPIC, settings.posts_topic, {"max.message.bytes": "600000"}
+        )
+        client.alter_configs([resource])
+    with producing(settings) as sink:
+        sink.send(b"before", [], 0)
+        with pytest.raises(TooLarge, match="700,000 bytes, with its headers more than the broker takes"):
+            sink.send(b"x" * 700_000, [], 0)
+        sink.send(b"after", [], 0)
+    assert [m.value for m in messages(settings, settings.posts_topic)] == [b"before", b"after"]
+
+
+def delete_before(settings: Settings, partition: TopicPartition, offset: int) -> None:
+    """What retention does after its days."""
+    with admin(settings) as client:
+        client.delete_records({partition: offset})
+
+
+@contextmanager
+def admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(bootstrap_servers=list(settings.kafka_servers))
+    try:
+        yield client
+    finally:
+        client.close()

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import real_redis
 import redis
+from real_redis import Cluster
 from rich.console import Console
 
 from streams import doctor, embedded, topics
@@ -22,6 +24,19 @@ NOBODY = "127.0.0.1:1"
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with embedded.redis_server(tmp_path_factory.mktemp("redis")) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Redis that keeps its data."""
+    with real_redis.node(tmp_path_factory.mktemp("kept")) as node:
+        yield node.url
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with real_redis.cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -92,12 +107,98 @@ def test_missing_and_old_packages_are_named_with_what_to_install() -> None:
 
 
 @pytest.mark.servers
-def test_a_good_redis_passes_and_keeps_nothing_of_the_check(redis_url: str) -> None:
-    found = by_name(doctor.store(Settings.load(redis_url=redis_url, key_prefix="doc")))
+def test_a_good_redis_passes_and_keeps_nothing_of_the_check(kept: str) -> None:
+    found = by_name(doctor.store(Settings.load(redis_url=kept, key_prefix="doc")))
     assert {check.status for check in found.values()} == {Status.OK}
-    assert set(found) == {"redis", "redis version", "redis eviction", "redis writes"}
-    with redis.Redis.from_url(redis_url) as client:
+    assert set(found) == {"redis", "redis version", "redis eviction", "redis persistence", "redis writes"}
+    assert found["redis"].what == kept
+    assert found["redis persistence"].what == "appendonly yes, appendfsync always"
+    with redis.Redis.from_url(kept) as client:
         assert client.dbsize() == 0
+
+
+@pytest.mark.servers
+def test_a_redis_that_keeps_nothing_over_a_restart_is_warned_of(redis_url: str) -> None:
+    checks = doctor.store(Settings.load(redis_url=redis_url))
+    found = by_name(checks)["redis persistence"]
+    assert found.status is Status.WARN
+    assert found.what.startswith("appendonly is no: ")
+    assert found.remedy == "CONFIG SET appendonly yes, and in redis.conf"
+    assert doctor.exit_status(checks) == 0
+
+
+@pytest.mark.servers
+def test_what_a_user_may_not_ask_is_left_open(kept: str) -> None:
+    with redis.Redis.from_url(kept) as client:
+        client.execute_command("ACL", "SETUSER", "careful", "on", ">word", "~*", "+@all", "-config")
+        client.execute_command("ACL", "SETUSER", "mute", "on", ">word", "~*", "+@all", "-info")
+    careful, mute = (kept.replace("//", f"//{user}:word@") for user in ("careful", "mute"))
+    found = by_name(doctor.store(Settings.load(redis_url=careful)))
+    assert {check.status for check in found.values()} == {Status.OK}
+    assert found["redis persistence"].what.startswith("appendonly yes, appendfsync not known: ")
+    (check,) = doctor.store(Settings.load(redis_url=mute))
+    assert check.status is Status.WARN
+    assert check.remedy == "allow this user INFO"
+
+
+@pytest.mark.servers
+def test_a_good_cluster_passes_and_every_node_was_written_to(cluster: Cluster) -> None:
+    found = by_name(doctor.store(Settings.load(redis_url=cluster.url, key_prefix="doc")))
+    assert {check.status for check in found.values()} == {Status.OK}
+    assert found["redis"].what == f"{cluster.url}, cluster of 3 nodes"
+    assert found["redis persistence"].what == "appendonly yes, appendfsync always"
+    for node in cluster.nodes:
+        with redis.Redis.from_url(node.url) as client:
+            assert client.info("commandstats")["cmdstat_eval"]["calls"] == 1
+            assert client.dbsize() == 0
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("option", "value", "check", "status"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "redis eviction", Status.WARN),
+        ("appendonly", "no", "redis persistence", Status.WARN),
+        ("maxmemory", "1", "redis writes", Status.FAIL),
+    ],
+)
+def test_one_bad_node_of_a_cluster_is_found(
+    cluster: Cluster, option: str, value: str, check: str, status: Status
+) -> None:
+    bad = cluster.nodes[1]
+    with redis.Redis.from_url(bad.url) as client:
+        before = client.config_get(option)[option]
+        client.config_set(option, value)
+        try:
+            found = by_name(doctor.store(Settings.load(redis_url=cluster.url)))
+        finally:
+            client.config_set(option, before)
+    assert found.pop(check).status is status
+    assert {other.status for other in found.values()} == {Status.OK}
+
+
+@pytest.mark.servers
+def test_a_cluster_without_one_of_its_nodes_fails_and_names_it(cluster: Cluster) -> None:
+    cluster.nodes[2].kill()
+    try:
+        (check,) = doctor.store(Settings.load(redis_url=cluster.url))
+    finally:
+        cluster.start()
+    at = cluster.nodes[2].url.removeprefix("redis://").removesuffix("/0")
+    assert check == Check(
+        "redis",
+        Status.FAIL,
+        f"no Redis answers at {at} (connection refused)",
+        "start this node of the cluster",
+    )
+
+
+@pytest.mark.servers
+def test_a_cluster_has_one_database(cluster: Cluster) -> None:
+    (check,) = doctor.store(Settings.load(redis_url=cluster.url.removesuffix("/0") + "/3"))
+    assert check.failed
+    assert "a Redis Cluster has only database 0" in check.what
+    assert check.remedy == "correct FLOODMARK_REDIS_URL"
 
 
 @pytest.mark.servers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -39,6 +40,20 @@ def test_a_redis_answers_and_is_gone_afterwards(tmp_path: Path) -> None:
         assert client.config_get("save")["save"] == ""
     with redis.Redis.from_url(url) as client, pytest.raises(redis.ConnectionError):
         client.ping()
+
+
+def test_a_durable_redis_has_its_data_after_a_restart_on_its_port_and_another_has_not(tmp_path: Path) -> None:
+    with embedded.redis_server(tmp_path, durable=True) as url, redis.Redis.from_url(url) as client:
+        client.set("kept", "1")
+        os.kill(client.info("server")["process_id"], signal.SIGKILL)
+    port = int(url.rpartition(":")[2].removesuffix("/0"))
+    for durable, value in ((True, b"1"), (False, None)):
+        with (
+            embedded.redis_server(tmp_path, port, durable=durable) as again,
+            redis.Redis.from_url(again) as client,
+        ):
+            assert again == url
+            assert client.get("kept") == value
 
 
 def test_servers_are_stopped_when_the_block_raises(tmp_path: Path) -> None:

@@ -1,0 +1,332 @@
+"""Whether everything is exact, and how soon, while workers, the broker and Redis are killed at random.
+
+Run with ``make chaos``. Archives are replayed live in several rounds while SIGKILLs come at seeded random
+moments, some while the last recovery is still going on. After each round everything held and told is compared
+with the same messages folded in one process, and the alerts with those of `scan`. Writes benchmarks/chaos.md
+and chaos.json, and ends with status 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import redis
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmarks import chaos_case, chaos_page, found, servers, truth
+from benchmarks.attack import Attack, Strike, plan, shares
+from benchmarks.chaos_case import Case
+from benchmarks.chaos_page import Differing, Kill, Report, Round
+from benchmarks.feed import Feed
+from benchmarks.servers import Server
+from benchmarks.supervision import WORKER, Supervision
+from benchmarks.truth import Difference
+from streams import clock, embedded
+from streams.ending import STOPPED
+from streams.live import Stack
+from streams.settings import Settings
+
+PARTITIONS: Final = 4
+WORKERS: Final = 2
+KILLS: Final = 100
+ROUNDS: Final = 4
+BROKER: Final = "kafka"
+REDIS: Final = "redis"
+
+QUICK_KILLS: Final = 3
+QUICK_SCALE: Final = 0.15
+
+SHOWN_PROBLEMS: Final = 20
+
+RESULT: Final = Path(__file__).parent / "chaos.md"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for."""
+
+    kills: int
+    seed: int
+    rounds: int
+    scale: float
+    broker: str
+    quick: bool
+    out: Path
+
+    @property
+    def command(self) -> str:
+        """A command that does the same."""
+        quick = " --quick" if self.quick else ""
+        return (
+            f"python -m benchmarks.chaos --kills {self.kills} --seed {self.seed} --rounds {self.rounds}"
+            f" --scale {self.scale:g} --broker {self.broker}{quick}"
+        )
+
+    @property
+    def left_out(self) -> list[str]:
+        """What is not in the result that could be."""
+        out = []
+        if self.quick:
+            out.append("the campaign, as this is the quick run")
+        elif chaos_case.campaign() is None:
+            out.append(f"the campaign, as {chaos_case.CAMPAIGN} is not here")
+        if self.broker != BROKER:
+            out.append("kills of the broker, and transactions, which the embedded one has not")
+        return out
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The servers that all rounds share.
+
+    Attributes
+    ----------
+    killable : by kind
+    is_kafka : bool
+        Whether the broker is Apache Kafka, which has transactions, keeps its data and says where topics end.
+    """
+
+    kafka_url: str
+    redis_url: str
+    killable: Mapping[str, Server]
+    is_kafka: bool
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What can be killed."""
+        return (WORKER, *self.killable)
+
+
+def open_arena(folder: Path, exits: ExitStack, broker: str) -> Arena:
+    """Start a broker and a Redis that keeps its data; both end with `exits`."""
+    store = servers.redis(folder / REDIS)
+    exits.callback(store.stop)
+    store.start()
+    if broker != BROKER:
+        url = exits.enter_context(embedded.broker(folder))
+        return Arena(url, store.url, {REDIS: store}, is_kafka=False)
+    node = servers.kafka(folder / BROKER)
+    exits.callback(node.stop)
+    node.start()
+    return Arena(node.url, store.url, {BROKER: node, REDIS: store}, is_kafka=True)
+
+
+def settings_of(arena: Arena, name: str) -> dict[str, Any]:
+    """What a round's deployment is set to; its topics, group and keys are its own."""
+    return {
+        "partitions": PARTITIONS,
+        "metrics_port": 0,
+        "topic_prefix": f"{name}.",
+        "group": name,
+        "key_prefix": name,
+        "transactions": arena.is_kafka,
+    }
+
+
+def attack(
+    name: str, case: Case, strikes: Sequence[Strike], arena: Arena, folder: Path, told: Callable[[Kill], None]
+) -> Round:
+    """Run one round and compare what is there at its end with what must be."""
+    folder.mkdir(parents=True)
+    begun_s = clock.monotonic_s()
+    stack = Stack(
+        workers=WORKERS,
+        kafka_url=arena.kafka_url,
+        redis_url=arena.redis_url,
+        folder=folder,
+        **settings_of(arena, name),
+    )
+    with stack:
+        supervision = Supervision(stack, arena.killable)
+        with Feed(stack.settings, case.messages) as feed:
+            one = Attack(case, feed, supervision, stack.settings, told)
+            one.run(strikes)
+        if feed.failure is not None:
+            supervision.failures.append(feed.failure)
+    for worker in stack.workers:
+        if worker.process.returncode not in (0, STOPPED):
+            supervision.note(worker, worker.process.returncode)
+    seconds = clock.monotonic_s() - begun_s
+    differing, news, resent = compare(case, stack.settings, feed.ends, arena)
+    return Round(
+        name=case.name,
+        posts=case.posts,
+        doubled=case.doubled,
+        messages=len(case.messages),
+        resent=resent,
+        news=news,
+        kills=one.kills,
+        ended={str(status): count for status, count in sorted(supervision.ended.items())},
+        failures=supervision.failures,
+        differences=[Differing(d.kind, str(d), permitted(d, arena)) for d in differing],
+        seconds=round(seconds, 1),
+    )
+
+
+def compare(
+    case: Case, settings: Settings, ends: Mapping[int, int], arena: Arena
+) -> tuple[list[Difference], int, int]:
+    """All differences, how many news there must be, and how many messages the broker holds twice."""
+    logs = found.messages(settings, ends)
+    wanted = truth.expected(logs, settings)
+    there = found.found(settings, asks_ends=arena.is_kafka)
+    out = [
+        Difference("topic posts", "kept", "all messages in order", said)
+        for said in chaos_case.carried(case, logs)
+    ]
+    out += truth.differences(wanted, there, case.alerts)
+    if case.doubled:
+        once = chaos_case.undoubled_truth(case, settings)
+        out += [
+            Difference(f"{d.kind} of posts sent twice", d.where, d.expected, d.found)
+            for d in truth.differences(once, wanted, case.alerts, without=truth.OFFSETS)
+        ]
+    news = sum(len(told) for place, told in wanted.news.items() if place.startswith(truth.TOPIC))
+    return out, news, sum(map(len, logs)) - len(case.messages)
+
+
+def permitted(difference: Difference, arena: Arena) -> bool:
+    """Without transactions an alert may be told twice after a crash, on the topic."""
+    return (
+        not arena.is_kafka and difference.kind == "doubled news" and difference.where.startswith(truth.TOPIC)
+    )
+
+
+def cases(options: Options, settings: Settings, folder: Path) -> Iterator[Case]:
+    """The case of every round: one archive after the other, then again with posts sent twice."""
+    paths = {"rebuilt reference case": chaos_case.rebuilt(folder / "made", options.seed, options.scale)}
+    campaign = None if options.quick else chaos_case.campaign()
+    if campaign is not None:
+        paths["campaign #IslamKills"] = campaign
+    names = list(paths)
+    for number in range(options.rounds):
+        name, out = names[number % len(names)], folder / f"scan-{number + 1}"
+        rng = random.Random(f"{options.seed} doubles {number}")
+        double = options.quick or number // len(names) % 2 == 1
+        yield chaos_case.read(name, paths[name], settings, out, rng, double)
+
+
+def measure(options: Options, folder: Path, console: Console) -> Report:
+    """Run all rounds."""
+    with ExitStack() as exits:
+        exits.enter_context(embedded.stopping_on_sigterm())
+        arena = open_arena(folder, exits, options.broker)
+        settings = Settings.load(**settings_of(arena, "case"))
+        strikes = plan(options.kills, arena.kinds, random.Random(f"{options.seed} kills"))
+        told = exits.enter_context(screen(console, options.kills))
+        rounds: list[Round] = []
+        counts = shares(options.kills, options.rounds)
+        for number, case in enumerate(cases(options, settings, folder)):
+            first = sum(counts[:number])
+            mine, name = strikes[first : first + counts[number]], f"round{number + 1}"
+            told.begin(f"{name} of {options.rounds}, {case.name}")
+            rounds.append(attack(name, case, mine, arena, folder / name, told.recovered))
+            told.end(rounds[-1])
+        with redis.Redis.from_url(arena.redis_url) as client:
+            about: Any = client.info("server")
+    version = about["redis_version"]
+    return chaos_page.report(options.command, options.seed, arena.is_kafka, version, options.left_out, rounds)
+
+
+class Screen:
+    """What a person at the terminal sees: a line for every kill and every round, and a bar."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def begin(self, what: str) -> None:
+        """A round begins."""
+        self._progress.update(self._task, description=what)
+        self._progress.console.print(what)
+
+    def recovered(self, kill: Kill) -> None:
+        """A kill was recovered from."""
+        self._progress.advance(self._task)
+        during = " during another recovery" if kill.during else ""
+        self._progress.console.print(
+            f"  {kill.at_s:6.1f} s: {kill.kind} killed{during}, counted again after {kill.recovered_s:.1f} s"
+        )
+
+    def end(self, one: Round) -> None:
+        """A round has ended."""
+        said = f"{len(one.differences)} differences, {len(one.failures)} other failures"
+        self._progress.console.print(f"  {one.seconds:.0f} s, {one.news} news: {said}")
+        for line in one.problems[:SHOWN_PROBLEMS]:
+            self._progress.console.print(f"  {line}", markup=False, style="red")
+
+
+@contextmanager
+def screen(console: Console, kills: int) -> Iterator[Screen]:
+    """A screen with its bar."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} kills"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        yield Screen(progress, progress.add_task("starting", total=kills))
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    """The options, what was not given filled in."""
+    quick = arguments.quick
+    return Options(
+        kills=arguments.kills or (QUICK_KILLS if quick else KILLS),
+        seed=arguments.seed,
+        rounds=arguments.rounds or (1 if quick else ROUNDS),
+        scale=arguments.scale or (QUICK_SCALE if quick else 1.0),
+        broker=arguments.broker,
+        quick=quick,
+        out=arguments.out,
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    out = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    out.add_argument("--kills", type=int, help=f"how many, default {KILLS}")
+    out.add_argument(
+        "--seed", type=int, default=1, help="of what is killed and when, and of the rebuilt case"
+    )
+    out.add_argument("--rounds", type=int, help=f"replays the kills are dealt out over, default {ROUNDS}")
+    out.add_argument("--scale", type=float, help="size of the rebuilt case, default 1")
+    out.add_argument(
+        "--broker", choices=(BROKER, "embedded"), default=BROKER, help="the embedded one is not killed"
+    )
+    out.add_argument("--quick", action="store_true", help=f"{QUICK_KILLS} kills, a small case, one round")
+    out.add_argument("--out", type=Path, default=RESULT, help="where the result goes; its JSON beside it")
+    return out
+
+
+def main() -> int:
+    """Run all rounds and write the result; status 1 if anything is not as it must be."""
+    options, console = options_of(parser().parse_args()), Console(stderr=True)
+    folder = Path(tempfile.mkdtemp(prefix="floodmark-chaos-"))
+    for what in options.left_out:
+        console.print(f"left out: {what}", style="yellow")
+    report = measure(options, folder, console)
+    options.out.write_text(chaos_page.page(report), encoding="utf-8")
+    written = msgspec.json.format(msgspec.json.encode(report), indent=1)
+    options.out.with_suffix(".json").write_bytes(written + b"\n")
+    console.print(f"{options.out} is written")
+    if report.problems:
+        console.print(f"{len(report.problems)} problems; logs and data are in {folder}", style="bold red")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,597 @@
+"""Whatever happens to workers, store and log: what is stored and told is what the posts say, each once.
+
+A machine makes up a history: posts come in disorder, twice or with absurd dates, ingesters begin again
+somewhere before, packets are skipped or come again, workers die or stall between any two awaits and others
+take over, the store is emptied or goes back to an older copy. What comes of it is compared with two plain
+folds: `Fold`, over every packet of the log once and in order, which defines what is right; and, where no post
+is late, over the posts alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pytest
+from builders import Arrival, flood, jumbled, lines, packets, post, talk, without
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from memory_worker import PARTITION, Burn, Fuse, Killed, Shared, Worker
+from redis.exceptions import ConnectionError as AwayError
+
+from detectors.alert import Reason
+from detectors.baseline import Baseline
+from detectors.table import DAY_MS
+from streams import monitoring
+from streams.memory_store import HeldPartition, MemoryStore
+from streams.monitor import Monitor, Outcome, PartitionState
+from streams.output import alert_json
+from streams.packets import Packet, encode, pack
+from streams.posts import Post
+from streams.settings import Settings
+from streams.store import OwnershipLost
+from streams.watermark import SourceClock
+
+LONG: Final = "FLOODMARK_TEST_EXAMPLES"
+"""Environment variable: so many histories of each machine, other ones each time, instead of the same few."""
+
+FEW: Final = 20
+LATENESS_MS: Final = 120_000
+SEEDS: Final = 4
+COPIES: Final = 4
+POINTS: Final = st.integers(0, 14)
+"""Places between two awaits: a packet with a hop passes about ten, taking a partition over five more."""
+
+MACHINES: Final = settings(
+    max_examples=int(os.environ.get(LONG, FEW)),
+    stateful_step_count=40,
+    derandomize=LONG not in os.environ,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_waiting() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monitoring, "RETRY_S", 0)
+        yield
+
+
+# ---------------------------------------------------------------------------------------------- folds
+
+
+@cache
+def settings_of(sources: int) -> Settings:
+    return Settings.load(
+        partitions=sources,
+        hop_s=600,
+        window_s=3_600,
+        lateness_s=LATENESS_MS // 1_000,
+        min_posts=20,
+        hold_hops=2,
+        calm_hops=2,
+    )
+
+
+@cache
+def posts_of(day: int, seed: int) -> tuple[Post, ...]:
+    """Two hours in which one hashtag is flooded and another is not, so many days after the first."""
+    first = day * 100_000
+    posts = [
+        *talk(seed, accounts=24, first=first),
+        *without(talk(seed, accounts=12, first=first + 50), hashtags=("toll",)),
+        *flood(seed, accounts=12, first=first + 5_000),
+    ]
+    return tuple(msgspec.structs.replace(one, time_ms=one.time_ms + day * DAY_MS) for one in posts)
+
+
+def monitor_of(sources: int, state: PartitionState | None = None) -> Monitor:
+    return Monitor(PARTITION, range(sources), settings_of(sources).rules(), Baseline.prior(), state)
+
+
+def hops(monitor: Monitor) -> Iterator[Outcome]:
+    """Assess what the clock allows."""
+    while (hop_ms := monitor.next_hop()) is not None:
+        outcome = monitor.assess(hop_ms)
+        monitor.close(outcome)
+        yield outcome
+
+
+News = tuple[int, bytes, bytes]
+"""Hop, key and value."""
+
+
+def news(outcome: Outcome) -> list[News]:
+    return [
+        (outcome.hop_ms, tag.alert.id.encode(), alert_json(tag.alert))
+        for tag in outcome.tags
+        if tag.alert is not None and tag.reason.is_news
+    ]
+
+
+def plain(state: PartitionState) -> dict[str, Any]:
+    """A state as values to compare; rows as multisets, for their order within a bucket means nothing."""
+    known = ("marks", "clocks", "assessed_ms", "late", "covered_ms")
+    return {name: getattr(state, name) for name in known} | {
+        "next": state.next or 0,
+        "tags": plain_tags(state),
+    }
+
+
+def plain_tags(state: PartitionState) -> dict[str, Any]:
+    return {
+        name: (
+            {b: sorted(row.tobytes() for rows in parts for row in rows) for b, parts in tag.buckets.items()},
+            dict(tag.strings),
+            None if tag.alert is None else msgspec.json.encode(tag.alert),
+        )
+        for name, tag in state.tags.items()
+    }
+
+
+class Fold:
+    """What one monitor makes of the log, each packet once and in order.
+
+    Attributes
+    ----------
+    states : list
+        After so many packets, as `plain` gives it.
+    news : list
+        All that is news, in order.
+    told : list of int
+        How much of the news there is after so many packets.
+    hops : dict
+        What each hop brought.
+    late : int
+        Rows that came after their own hop.
+    """
+
+    def __init__(self, sources: int) -> None:
+        self.monitor = monitor_of(sources)
+        self.states = [_copied(self.monitor.state)]
+        self.news: list[News] = []
+        self.told = [0]
+        self.hops: dict[int, list[bytes]] = {}
+        self.late = 0
+
+    def add(self, packet: Packet) -> None:
+        delta = self.monitor.plan(packet, self.end)
+        self.monitor.apply(delta)
+        for outcome in hops(self.monitor):
+            self.hops[outcome.hop_ms] = lines([outcome])
+            self.news += news(outcome)
+        self.late += delta.late_rows
+        self.told.append(len(self.news))
+        self.states.append(_copied(self.monitor.state))
+
+    @property
+    def end(self) -> int:
+        """How many packets there are."""
+        return len(self.states) - 1
+
+
+def _copied(state: PartitionState) -> dict[str, Any]:
+    shown = plain(state)
+    return shown | {name: dict(shown[name]) for name in ("marks", "clocks", "late")}
+
+
+# -------------------------------------------------------------------------------------------- machines
+
+
+class Topic:
+    """The topic `posts`, and how far each of its partitions was made into packets; None is an end."""
+
+    def __init__(self, sources: int) -> None:
+        self.messages: list[list[Post | None]] = [[] for _ in range(sources)]
+        self.read = [0] * sources
+
+    def unread(self, source: int) -> int:
+        return len(self.messages[source]) - self.read[source]
+
+    def packet(self, source: int, size: int) -> Packet:
+        """The next so many messages at the most; an end closes its batch."""
+        start = self.read[source]
+        batch = self.messages[source][start : start + size]
+        ended = None in batch
+        batch = batch[: batch.index(None) + 1] if ended else batch
+        numbered = [(start + i, one) for i, one in enumerate(batch) if one is not None]
+        self.read[source] = start + len(batch)
+        return pack(numbered, source, start, start + len(batch), 1, ended=ended)[0]
+
+    def silence(self, source: int) -> Packet:
+        """Word that a source is idle."""
+        at = self.read[source]
+        return pack([], source, at, at, 1, idle=True)[0]
+
+
+class Exactness(RuleBasedStateMachine):
+    """All posts are at most as late as allowed; everything else goes wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.sound = False
+
+    @initialize(sources=st.integers(2, 3), seed=st.integers(0, SEEDS - 1), deal=st.integers(0, 2**16))
+    def begin(self, sources: int, seed: int, deal: int) -> None:
+        self.sources = sources
+        self.seed = seed
+        self.rng = np.random.default_rng(deal)
+        self.topic = Topic(sources)
+        self.sent: list[Arrival] = []
+        self.day = -1
+        self.begin_day()
+        self.fold = Fold(sources)
+        self.shared = Shared()
+        self.copies: list[dict[int, HeldPartition]] = []
+        self.zombies: list[Worker] = []
+        self.acknowledged = 0
+        self.assessed: set[int] = set()
+        self.checked: dict[str, Any] = {}
+        self.owner = self.start_worker()
+
+    def start_worker(self) -> Worker:
+        return Worker(settings_of(self.sources), self.shared, self.shared.log.group)
+
+    # ------------------------------------------------------------------------------------------ posts
+
+    @rule()
+    def begin_day(self) -> None:
+        """Nothing is posted until the next day, which is like the one before, with other accounts."""
+        self.day += 1
+        self.coming = jumbled(posts_of(self.day, self.seed), self.rng, self.sources, LATENESS_MS)[::-1]
+
+    @rule(count=st.integers(1, 40))
+    def post(self, count: int) -> None:
+        for _ in range(min(count, len(self.coming))):
+            self.send(*self.coming.pop())
+
+    def send(self, source: int, one: Post) -> None:
+        self.topic.messages[source].append(one)
+        self.sent.append((source, one))
+
+    @precondition(lambda self: self.sent)
+    @rule(source=st.integers(0, 2), back=st.integers(1, 30), times=st.integers(1, 3))
+    def post_again(self, source: int, back: int, times: int) -> None:
+        _, one = self.sent[-min(back, len(self.sent))]
+        self.topic.messages[source % self.sources] += [one] * times
+
+    # ---------------------------------------------------------------------------------------- packets
+
+    @rule(sizes=st.lists(st.integers(0, 25), min_size=3, max_size=3))
+    def ingest(self, sizes: list[int]) -> None:
+        """Read the sources to their ends, in batches of such sizes; 0 leaves one behind."""
+        while left := [s for s in range(self.sources) if sizes[s] and self.topic.unread(s)]:
+            for source in left:
+                self.log(self.topic.packet(source, sizes[source]))
+
+    @rule(source=st.integers(0, 2), back=st.integers(1, 40))
+    def restart_ingester(self, source: int, back: int) -> None:
+        """It begins again before what it sent last, and will cut other batches."""
+        source %= self.sources
+        self.topic.read[source] = max(0, self.topic.read[source] - back)
+
+    @rule(source=st.integers(0, 2))
+    def ingest_nothing(self, source: int) -> None:
+        self.log(self.topic.packet(source % self.sources, 0))
+
+    def log(self, packet: Packet) -> None:
+        self.shared.log.packets.append(encode(packet))
+        self.fold.add(packet)
+
+    # --------------------------------------------------------------------------------------- delivery
+
+    @rule(count=st.integers(1, 12))
+    def deliver(self, count: int) -> None:
+        for _ in range(count):
+            if self.owner.at < self.fold.end:
+                self.hand(self.owner.at)
+
+    @precondition(lambda self: self.owner.at > self.shared.log.first)
+    @rule(back=st.integers(1, 12))
+    def deliver_again(self, back: int) -> None:
+        self.hand(max(self.shared.log.first, self.owner.at - back))
+
+    @precondition(lambda self: self.owner.at < self.fold.end)
+    @rule(skipped=st.integers(1, 6))
+    def deliver_after_skipping(self, skipped: int) -> None:
+        self.hand(min(self.owner.at + skipped, self.fold.end - 1))
+
+    @rule()
+    def tick(self) -> None:
+        self.attempt(self.owner, self.owner.tick())
+
+    @rule(back=st.integers(0, 8))
+    def commit_offset(self, back: int) -> None:
+        log = self.shared.log
+        log.group = max(log.group, self.acknowledged - back)
+
+    def hand(self, at: int) -> None:
+        """Give the owner a packet: once it is done with it, all that this allowed was told."""
+        if self.attempt(self.owner, self.owner.take(at)):
+            self.acknowledged = max(self.acknowledged, at + 1)
+            assert len(self.shared.told) >= self.fold.told[at + 1]
+
+    def attempt(self, worker: Worker, work: Any) -> bool:
+        """Whether a worker came to an end with it; if not, there will be another owner."""
+        try:
+            done = bool(self.run(work))
+        except (Killed, OwnershipLost):
+            done = False
+        if worker.stalled:
+            self.zombies.append(worker)
+        if not done and worker is self.owner:
+            self.owner = self.start_worker()
+        return done
+
+    def run(self, work: Any) -> Any:
+        self.sound = False  # until the invariants hold again
+        return self.loop.run(work)
+
+    # ---------------------------------------------------------------------------------------- workers
+
+    @rule(points=POINTS)
+    def kill(self, points: int) -> None:
+        """The owner dies, between any two awaits of what it does next."""
+
+        async def die() -> None:
+            raise Killed
+
+        self.owner.arm(Fuse(points, die))
+
+    @rule(points=POINTS)
+    def stall(self, points: int) -> None:
+        """The owner stands still there as after SIGSTOP, and another one takes over."""
+        self.owner.arm(Fuse(points, self.owner.stall))
+
+    @rule()
+    def replace_worker(self) -> None:
+        """The owner dies while it waits."""
+        self.owner = self.start_worker()
+
+    @rule()
+    def hand_over(self) -> None:
+        self.run(self.owner.leave())
+        self.owner = self.start_worker()
+
+    @rule()
+    def rebalance(self) -> None:
+        """The owner loses the partition and gets it again."""
+        self.run(self.owner.rejoin())
+        self.owner.at = self.shared.log.group
+
+    @rule()
+    def take_over(self) -> None:
+        """Another worker has the partition, and the owner does not notice."""
+        self.owner.arm(None)
+        self.zombies.append(self.owner)
+        self.owner = self.start_worker()
+
+    @precondition(lambda self: self.zombies)
+    @rule(which=st.integers(0, 9))
+    def wake_zombie(self, which: int) -> None:
+        """It goes on; unless it takes the partition over again, it changes nothing."""
+        zombie = self.zombies.pop(which % len(self.zombies))
+        is_writer, loads, before = self.shared.writer is zombie.store, zombie.loads, self.seen()
+        if zombie.stalled:
+            self.attempt(zombie, zombie.wake())
+        elif self.shared.log.first <= zombie.at < self.fold.end:
+            done = self.attempt(zombie, zombie.take(zombie.at))
+            assert not done or is_writer or zombie.loads > loads
+        assert self.seen() == before or is_writer or zombie.loads > loads
+
+    def seen(self) -> tuple[dict[str, Any], int]:
+        return self.stored(), len(self.shared.told)
+
+    # ------------------------------------------------------------------------------------------ store
+
+    @rule(points=st.integers(0, 8))
+    def lose_answer(self, points: int) -> None:
+        """The store is away for one call: before it arrives, or before its answer does."""
+
+        async def be_away() -> None:
+            raise AwayError
+
+        self.owner.arm(Fuse(points, be_away, of_store=True))
+
+    @rule()
+    def copy_store(self) -> None:
+        self.copies = [*self.copies, self.shared.copied()][-COPIES:]
+
+    @precondition(lambda self: self.copies)
+    @rule(which=st.integers(0, COPIES - 1))
+    def put_store_back(self, which: int) -> None:
+        self.shared.put_back(self.copies.pop(which % len(self.copies)))
+
+    @precondition(lambda self: self.copies)
+    @rule(which=st.integers(0, COPIES - 1), points=POINTS)
+    def put_store_back_meanwhile(self, which: int, points: int) -> None:
+        self.owner.arm(Fuse(points, self.losing(self.copies.pop(which % len(self.copies)))))
+
+    @precondition(lambda self: self.shared.log.first == 0)
+    @rule()
+    def empty_store(self) -> None:
+        self.shared.put_back({})
+
+    @precondition(lambda self: self.shared.log.first == 0)
+    @rule(points=POINTS)
+    def empty_store_meanwhile(self, points: int) -> None:
+        self.owner.arm(Fuse(points, self.losing({})))
+
+    def losing(self, older: dict[int, HeldPartition]) -> Burn:
+        async def lose() -> None:
+            self.shared.put_back(older)
+
+        return lose
+
+    @rule(back=st.integers(0, 12))
+    def forget_packets(self, back: int) -> None:
+        """Retention takes the beginning of the log, as far as the store and the group do not need it."""
+        log, stored = self.shared.log, self.stored()["next"]
+        first = min(stored, log.group, self.owner.at) - back
+        if first <= log.first:
+            return
+        del log.packets[: first - log.first]
+        log.first = first
+        self.owner.arm(None)
+        self.zombies.clear()
+        self.copies.clear()
+
+    # ------------------------------------------------------------------------------------- invariants
+
+    @invariant()
+    def nothing_is_missed_or_counted_twice(self) -> None:
+        self.check_told()
+        self.check_outcomes()
+        self.check_stored()
+        self.sound = True
+
+    def check_told(self) -> None:
+        told = [(hop_ms, item.key, item.value) for _, hop_ms, item in self.shared.told]
+        assert told == self.fold.news[: len(told)]
+
+    def check_outcomes(self) -> None:
+        """Whoever assesses a hop, and however often, gets the same."""
+        while self.shared.outcomes:
+            outcome = self.shared.outcomes.pop()
+            assert lines([outcome]) == self.fold.hops[outcome.hop_ms]
+            self.assessed.add(outcome.hop_ms)
+
+    def check_stored(self) -> None:
+        """What is stored, with the hops that it allows, is the fold of the log up to there."""
+        stored = self.stored()
+        if stored != self.checked:
+            monitor = monitor_of(self.sources, self.loaded())
+            monitor.sweep()
+            for _ in hops(monitor):
+                pass
+            assert plain(monitor.state) == self.fold.states[stored["next"]]
+            self.checked = stored
+
+    def stored(self) -> dict[str, Any]:
+        return plain(self.loaded())
+
+    def loaded(self) -> PartitionState:
+        state: PartitionState = self.run(MemoryStore(self.shared.copied()).load(PARTITION))
+        return state
+
+    # -------------------------------------------------------------------------------------------- end
+
+    def teardown(self) -> None:
+        with self.loop:
+            if self.sound:
+                self.end()
+
+    def end(self) -> None:
+        """Everything is posted, ends, is packed and delivered."""
+        self.owner.arm(None)
+        while self.zombies:
+            self.wake_zombie(0)
+        self.post(len(self.coming))
+        for messages in self.topic.messages:
+            messages.append(None)
+        self.ingest([20, 20, 20])
+        while self.owner.at < self.fold.end:
+            self.hand(self.owner.at)
+        self.nothing_is_missed_or_counted_twice()
+        self.check_end()
+
+    def check_end(self) -> None:
+        assert self.stored() == self.fold.states[-1]
+        assert len(self.shared.told) == len(self.fold.news)
+        assert self.assessed == set(self.fold.hops)
+        assert self.shared.ends[-1] == len(self.shared.told)
+        self.check_posts()
+
+    def check_posts(self) -> None:
+        """The posts alone, each once, one source a packet: the same assessments and alerts."""
+        assert not self.fold.late
+        monitor = monitor_of(self.sources)
+        brought = {}
+        for packet in packets(self.sent, sources=self.sources):
+            monitor.apply(monitor.plan(packet))
+            brought |= {outcome.hop_ms: lines([outcome]) for outcome in hops(monitor)}
+        assert brought == self.fold.hops
+        assert plain_tags(monitor.state) == self.fold.states[-1]["tags"]
+
+
+class ExactnessOfTheLog(Exactness):
+    """Posts are late, have absurd dates, and sources fall silent and end: the order of the log decides."""
+
+    def begin_wild(self) -> None:
+        self.strange = 0
+
+    @initialize()
+    def count_strange(self) -> None:
+        self.strange = 0
+
+    @precondition(lambda self: self.sent)
+    @rule(
+        source=st.integers(0, 2),
+        away_ms=st.sampled_from((-47 * 365 * DAY_MS, -3_600_000, -600_000, 3_600_000, 5 * 365 * DAY_MS)),
+        times=st.integers(1, 4),
+    )
+    def post_misdated(self, source: int, away_ms: int, times: int) -> None:
+        _, last = self.sent[-1]
+        for _ in range(times):
+            self.strange += 1
+            one = post(10**7 + self.strange, 10**6 + self.strange % 7, 0, "the bridge that never was")
+            one = msgspec.structs.replace(one, time_ms=last.time_ms + away_ms)
+            self.topic.messages[source % self.sources].append(one)
+
+    @rule(source=st.integers(0, 2))
+    def fall_silent(self, source: int) -> None:
+        if not self.topic.unread(source % self.sources):
+            self.log(self.topic.silence(source % self.sources))
+
+    @rule(source=st.integers(0, 2))
+    def end_source(self, source: int) -> None:
+        """More may come after it all the same."""
+        self.topic.messages[source % self.sources].append(None)
+
+    def check_posts(self) -> None:
+        """The clocks are a function of the posts in their order; and no post is held twice."""
+        clocks: dict[int, SourceClock] = self.fold.states[-1]["clocks"]
+        for source, messages in enumerate(self.topic.messages):
+            everything = Topic(self.sources)
+            everything.messages[source] = [one for one in messages if one is not None]
+            alone = SourceClock().advance(everything.packet(source, len(messages)).clock)
+            told = clocks[source]
+            assert (told.newest_ms, told.leap_ms, told.leap_posts) == (
+                alone.newest_ms,
+                alone.leap_ms,
+                alone.leap_posts,
+            )
+        for buckets, _, _ in self.fold.states[-1]["tags"].values():
+            assert all(len(rows) == len(set(rows)) for rows in buckets.values())
+
+
+TestExactness = Exactness.TestCase
+TestExactness.settings = MACHINES
+TestExactnessOfTheLog = ExactnessOfTheLog.TestCase
+TestExactnessOfTheLog.settings = MACHINES
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_the_day_of_the_machines_has_alerts_that_fire_grow_and_end(seed: int) -> None:
+    monitor = monitor_of(1)
+    told = [
+        tag.reason
+        for packet in packets([(0, one) for day in (0, 1) for one in sorted(posts_of(day, seed), key=lambda p: p.time_ms)])
+        for outcome in step_of(monitor, packet)
+        for tag in outcome.tags
+        if tag.reason.is_news
+    ]
+    assert set(told) == {Reason.FIRED, Reason.GREW, Reason.RESOLVED}
+
+
+def step_of(monitor: Monitor, packet: Packet) -> Iterator[Outcome]:
+    monitor.apply(monitor.plan(packet))
+    return hops(monitor)

@@ -1,0 +1,265 @@
+"""Workers in memory, over one store, one log and one topic of alerts; each may stop between any two awaits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from memory_topics import MemoryLog, MemoryNews
+from prometheus_client import CollectorRegistry
+
+from detectors.baseline import Baseline
+from streams.memory_store import HeldPartition, MemoryStore
+from streams.metrics import Metrics
+from streams.monitor import Outcome
+from streams.monitoring import Monitoring
+from streams.news import Item
+from streams.pipeline import PUNCTUATION
+from streams.rows_log import PacketLog
+from streams.settings import Settings
+
+PARTITION: Final = 0
+
+Burn = Callable[[], Awaitable[None]]
+Point = Callable[[], Awaitable[None]]
+
+
+class Killed(Exception):
+    """The process of a worker ended here."""
+
+
+@dataclass
+class Fuse:
+    """Something that happens once, between two awaits of a worker.
+
+    Attributes
+    ----------
+    points : int
+        How many places it passes before; there is one before every call and one after.
+    burn : coroutine function
+    of_store : bool
+        Only calls of the store count.
+    """
+
+    points: int
+    burn: Burn
+    of_store: bool = False
+
+    async def pass_by(self, *, store: bool) -> None:
+        """Burn, if this is the place."""
+        if self.of_store and not store:
+            return
+        self.points -= 1
+        if self.points == -1:
+            await self.burn()
+
+
+@dataclass
+class Shared:
+    """What outlives workers: one destination partition, stored, logged and told.
+
+    Attributes
+    ----------
+    outcomes : list of Outcome
+        Every hop that a worker wanted to store, refused or not.
+    ends : list of int
+        How much had been told each time a worker said that all was.
+    """
+
+    partitions: dict[int, HeldPartition] = field(default_factory=dict)
+    log: MemoryLog = field(default_factory=MemoryLog)
+    told: list[tuple[int, int, Item]] = field(default_factory=list)
+    hops_told: dict[int, int] = field(default_factory=dict)
+    tellers: dict[int, MemoryNews] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+
+    @property
+    def writer(self) -> object:
+        """The store that may write; None if nothing is stored."""
+        held = self.partitions.get(PARTITION)
+        return None if held is None else held.writer
+
+    def copied(self) -> dict[int, HeldPartition]:
+        """What is stored now; who may write it is part of it."""
+        return {partition: _copied(held) for partition, held in self.partitions.items()}
+
+    def put_back(self, stored: Mapping[int, HeldPartition]) -> None:
+        """Lose what is stored for something else."""
+        self.partitions.clear()
+        self.partitions.update(stored)
+
+
+def _copied(held: HeldPartition) -> HeldPartition:
+    # Rows and alerts are never changed, only replaced.
+    return replace(
+        held,
+        marks=dict(held.marks),
+        clocks=dict(held.clocks),
+        rows={
+            name: {bucket: list(parts) for bucket, parts in of.items()} for name, of in held.rows.items()
+        },
+        strings={name: dict(of) for name, of in held.strings.items()},
+        late=dict(held.late),
+        open=dict(held.open),
+    )
+
+
+class Worker:
+    """A process with a `Monitoring` that owns the partition.
+
+    Parameters
+    ----------
+    at : int
+        Offset of the packet that it gets first.
+
+    Attributes
+    ----------
+    loads : int
+        How often it took the partition over.
+    """
+
+    def __init__(self, settings: Settings, shared: Shared, at: int) -> None:
+        self.at = at
+        self.loads = 0
+        self.store = MemoryStore(shared.partitions)
+        self._shared = shared
+        self._fuse: Fuse | None = None
+        self._stalled = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._task: asyncio.Future[None] | None = None
+        store: Any = _Burning(self.store, self._store_point, self._seen)
+        news: Any = _Burning(MemoryNews(shared.told, shared.hops_told, shared.tellers), self._point)
+        metrics = Metrics(CollectorRegistry())
+        self._monitoring = Monitoring(
+            settings, metrics, store, news, self._opened, self._send, Baseline.prior()
+        )
+        self._monitoring.assign([PARTITION])
+
+    def arm(self, fuse: Fuse | None) -> None:
+        """Lay a fuse in place of one that did not burn yet."""
+        self._fuse = fuse
+
+    async def take(self, at: int) -> bool:
+        """Count the packet at an offset; false if the worker stalls meanwhile."""
+        log = self._shared.log
+        return await self._until_stalled(self._take(at, log.packets[at - log.first]))
+
+    async def tick(self) -> bool:
+        """Load the partition, if it is not; false as above."""
+        return await self._until_stalled(self._monitoring.tick())
+
+    async def leave(self) -> None:
+        """Let go of the partition."""
+        await self._monitoring.release()
+
+    async def rejoin(self) -> None:
+        """Let go of the partition and get it again."""
+        await self._monitoring.release()
+        self._monitoring.assign([PARTITION])
+
+    async def stall(self) -> None:
+        """For a fuse: stand still until `wake`."""
+        self._stalled.set()
+        await self._woken.wait()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it stands between two awaits."""
+        return self._task is not None
+
+    async def wake(self) -> bool:
+        """Go on to the end of the call in which it stalled."""
+        self._woken.set()
+        task, self._task = self._task, None
+        if task is not None:
+            await task
+        return True
+
+    async def _take(self, at: int, payload: bytes) -> None:
+        assert await self._monitoring.take(PARTITION, at, payload)
+        self.at = max(self.at, at + 1)
+
+    async def _until_stalled(self, work: Awaitable[None]) -> bool:
+        task, stalled = asyncio.ensure_future(work), asyncio.create_task(self._stalled.wait())
+        await asyncio.wait({task, stalled}, return_when=asyncio.FIRST_COMPLETED)
+        stalled.cancel()
+        if not task.done():
+            self._task = task
+            return False
+        await task
+        return True
+
+    async def _point(self) -> None:
+        if self._fuse is not None:
+            await self._fuse.pass_by(store=False)
+
+    async def _store_point(self) -> None:
+        if self._fuse is not None:
+            await self._fuse.pass_by(store=True)
+
+    def _seen(self, name: str, arguments: tuple[Any, ...]) -> None:
+        self.loads += name == "load"
+        if name == "record":
+            self._shared.outcomes.append(arguments[1])
+
+    @asynccontextmanager
+    async def _opened(self, partition: int) -> AsyncIterator[PacketLog]:
+        await self._point()
+        yield _BurningLog(self._shared.log, self._point)
+
+    async def _send(
+        self, topic: str, key: bytes | None, value: bytes, partition: int | None, headers: Mapping[str, bytes]
+    ) -> Awaitable[object]:
+        assert PUNCTUATION in headers
+        await self._point()
+        self._shared.ends.append(len(self._shared.told))
+        return self._point()
+
+
+class _Burning:
+    """A store or a teller with a point before and after each of its calls."""
+
+    def __init__(
+        self, inner: object, point: Point, seen: Callable[[str, tuple[Any, ...]], None] | None = None
+    ) -> None:
+        self._inner = inner
+        self._point = point
+        self._seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._inner, name)
+
+        async def burning(*arguments: Any) -> Any:
+            await self._point()
+            if self._seen is not None:
+                self._seen(name, arguments)
+            given = await call(*arguments)
+            await self._point()
+            return given
+
+        return burning
+
+
+class _BurningLog:
+    """A log with a point before each of its answers."""
+
+    def __init__(self, log: PacketLog, point: Point) -> None:
+        self._log = log
+        self._point = point
+
+    async def counted(self) -> int:
+        await self._point()
+        return await self._log.counted()
+
+    async def earliest(self) -> int:
+        await self._point()
+        return await self._log.earliest()
+
+    async def read(self, start: int, end: int) -> AsyncIterator[tuple[int, bytes]]:
+        async for message in self._log.read(start, end):
+            await self._point()
+            yield message
