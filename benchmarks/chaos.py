@@ -26,7 +26,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from benchmarks import chaos_case, chaos_page, found, servers, truth
 from benchmarks.attack import Attack, Strike, plan, shares
-from benchmarks.chaos_case import Case
+from benchmarks.chaos_case import Archive, Case
 from benchmarks.chaos_page import Differing, Kill, Report, Round
 from benchmarks.feed import Feed
 from benchmarks.servers import Server
@@ -158,42 +158,49 @@ def attack(
         if worker.process.returncode not in (0, STOPPED):
             supervision.note(worker, worker.process.returncode)
     seconds = clock.monotonic_s() - begun_s
-    differing, news, resent = compare(case, stack.settings, feed.ends, arena)
+    compared = compare(case, stack.settings, feed.ends, arena)
     return Round(
-        name=case.name,
-        posts=case.posts,
+        name=case.archive.name,
+        posts=case.archive.posts,
         doubled=case.doubled,
         messages=len(case.messages),
-        resent=resent,
-        news=news,
+        resent=compared.resent,
+        facts=compared.facts,
+        news=compared.news,
         kills=one.kills,
         ended={str(status): count for status, count in sorted(supervision.ended.items())},
         failures=supervision.failures,
-        differences=[Differing(d.kind, str(d), permitted(d, arena)) for d in differing],
+        differences=[Differing(d.kind, str(d), permitted(d, arena)) for d in compared.differences],
         seconds=round(seconds, 1),
     )
 
 
-def compare(
-    case: Case, settings: Settings, ends: Mapping[int, int], arena: Arena
-) -> tuple[list[Difference], int, int]:
-    """All differences, how many news there must be, and how many messages the broker holds twice."""
+@dataclass(frozen=True)
+class Compared:
+    """What came of a comparison; the numbers are those of `chaos_page.Round`."""
+
+    differences: list[Difference]
+    facts: int
+    news: int
+    resent: int
+
+
+def compare(case: Case, settings: Settings, ends: Mapping[int, int], arena: Arena) -> Compared:
+    """What is there, with what must be."""
     logs = found.messages(settings, ends)
     wanted = truth.expected(logs, settings)
     there = found.found(settings, asks_ends=arena.is_kafka)
-    out = [
-        Difference("topic posts", "kept", "all messages in order", said)
-        for said in chaos_case.carried(case, logs)
-    ]
-    out += truth.differences(wanted, there, case.alerts)
+    lacks = chaos_case.carried(case, logs)
+    out = [Difference("topic posts", "kept", "all messages in order", said) for said in lacks]
+    out += truth.differences(wanted, there, case.archive.alerts)
     if case.doubled:
-        once = chaos_case.undoubled_truth(case, settings)
+        once = case.archive.truth
         out += [
             Difference(f"{d.kind} of posts sent twice", d.where, d.expected, d.found)
-            for d in truth.differences(once, wanted, case.alerts, without=truth.OFFSETS)
+            for d in truth.differences(once, wanted, case.archive.alerts, without=truth.OFFSETS)
         ]
     news = sum(len(told) for place, told in wanted.news.items() if place.startswith(truth.TOPIC))
-    return out, news, sum(map(len, logs)) - len(case.messages)
+    return Compared(out, len(wanted.facts), news, sum(map(len, logs)) - len(case.messages))
 
 
 def permitted(difference: Difference, arena: Arena) -> bool:
@@ -210,11 +217,15 @@ def cases(options: Options, settings: Settings, folder: Path) -> Iterator[Case]:
     if campaign is not None:
         paths["campaign #IslamKills"] = campaign
     names = list(paths)
+    archives: dict[str, Archive] = {}
     for number in range(options.rounds):
-        name, out = names[number % len(names)], folder / f"scan-{number + 1}"
-        rng = random.Random(f"{options.seed} doubles {number}")
-        double = options.quick or number // len(names) % 2 == 1
-        yield chaos_case.read(name, paths[name], settings, out, rng, double)
+        name = names[number % len(names)]
+        if name not in archives:
+            archives[name] = chaos_case.read(name, paths[name], settings, folder / f"scan-{number + 1}")
+        if options.quick or number // len(names) % 2:
+            yield chaos_case.twice(archives[name], random.Random(f"{options.seed} twice {number}"))
+        else:
+            yield chaos_case.once(archives[name])
 
 
 def measure(options: Options, folder: Path, console: Console) -> Report:
@@ -230,7 +241,7 @@ def measure(options: Options, folder: Path, console: Console) -> Report:
         for number, case in enumerate(cases(options, settings, folder)):
             first = sum(counts[:number])
             mine, name = strikes[first : first + counts[number]], f"round{number + 1}"
-            told.begin(f"{name} of {options.rounds}, {case.name}")
+            told.begin(f"{name} of {options.rounds}, {case.archive.name}")
             rounds.append(attack(name, case, mine, arena, folder / name, told.recovered))
             told.end(rounds[-1])
         with redis.Redis.from_url(arena.redis_url) as client:
@@ -297,9 +308,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     out = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     out.add_argument("--kills", type=int, help=f"how many, default {KILLS}")
-    out.add_argument(
-        "--seed", type=int, default=1, help="of what is killed and when, and of the rebuilt case"
-    )
+    out.add_argument("--seed", type=int, default=1, help="of what is killed when, and of the case")
     out.add_argument("--rounds", type=int, help=f"replays the kills are dealt out over, default {ROUNDS}")
     out.add_argument("--scale", type=float, help="size of the rebuilt case, default 1")
     out.add_argument(

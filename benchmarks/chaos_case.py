@@ -1,4 +1,4 @@
-"""What is sent while servers and workers are killed: an archive as the messages of a replay, with its scan."""
+"""What is sent while servers and workers are killed: an archive as a replay's messages, with its scan."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -39,8 +40,36 @@ class Sent(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Archive:
+    """Posts, and what `scan` says of them.
+
+    Attributes
+    ----------
+    alerts : tuple of bytes
+        The lines of `scan`'s alerts.jsonl.
+    records : tuple of Record
+        In the order of a replay.
+    """
+
+    name: str
+    posts: int
+    alerts: tuple[bytes, ...]
+    records: tuple[Record, ...]
+    settings: Settings
+
+    @cached_property
+    def truth(self) -> Truth:
+        """What there must be when every post is sent once and no message comes twice."""
+        logs: list[list[Message]] = [[] for _ in range(self.settings.partitions)]
+        for sent in _messages(self.records, self.settings.partitions):
+            log = logs[sent.partition]
+            log.append(Message(len(log), sent.value, dict(sent.headers)))
+        return expected(logs, self.settings)
+
+
+@dataclass(frozen=True)
 class Case:
-    """An archive, what `scan` says of it, and the messages it is sent as.
+    """An archive and the messages it is sent as.
 
     Attributes
     ----------
@@ -48,16 +77,11 @@ class Case:
         In the order of a replay, its punctuation at the end.
     doubled : int
         How many posts are sent twice.
-    undoubled : tuple of Sent
-        The messages without that.
     """
 
-    name: str
-    posts: int
-    alerts: tuple[bytes, ...]
+    archive: Archive
     messages: tuple[Sent, ...]
     doubled: int
-    undoubled: tuple[Sent, ...]
 
 
 def rebuilt(folder: Path, seed: int, scale: float) -> Path:
@@ -78,20 +102,24 @@ def campaign() -> Path | None:
     return path if path.is_file() else None
 
 
-def read(name: str, path: Path, settings: Settings, folder: Path, rng: random.Random, double: bool) -> Case:
-    """Scan an archive into `folder` and make the messages it is sent as."""
+def read(name: str, path: Path, settings: Settings, folder: Path) -> Archive:
+    """Read an archive and scan it into `folder`."""
     folder.mkdir(parents=True)
     posts = scan([str(path)], folder, settings.rules()).totals.posts
-    records = list(archive.ordered([str(path)], None, settings.lateness_s * 1_000, spool=True))
-    sent = list(with_doubles(records, rng)) if double else records
-    return Case(
-        name=name,
-        posts=posts,
-        alerts=tuple((folder / ALERTS).read_bytes().splitlines()),
-        messages=_messages(sent, settings),
-        doubled=len(sent) - len(records),
-        undoubled=_messages(records, settings),
-    )
+    alerts = tuple((folder / ALERTS).read_bytes().splitlines())
+    records = archive.ordered([str(path)], None, settings.lateness_s * 1_000, spool=True)
+    return Archive(name, posts, alerts, tuple(records), settings)
+
+
+def once(of: Archive) -> Case:
+    """Every post sent once."""
+    return Case(of, _messages(of.records, of.settings.partitions), 0)
+
+
+def twice(of: Archive, rng: random.Random) -> Case:
+    """Some of the posts sent twice."""
+    records = list(with_doubles(of.records, rng))
+    return Case(of, _messages(records, of.settings.partitions), len(records) - len(of.records))
 
 
 def with_doubles(records: Iterable[Record], rng: random.Random) -> Iterator[Record]:
@@ -116,19 +144,10 @@ class _Collected:
         self.messages.append(Sent(value, headers, partition))
 
 
-def _messages(records: Sequence[Record], settings: Settings) -> tuple[Sent, ...]:
+def _messages(records: Sequence[Record], partitions: int) -> tuple[Sent, ...]:
     sink = _Collected([])
-    replay.send(records, sink, settings.partitions, posts_per_message=POSTS_PER_MESSAGE)
+    replay.send(records, sink, partitions, posts_per_message=POSTS_PER_MESSAGE)
     return tuple(sink.messages)
-
-
-def undoubled_truth(case: Case, settings: Settings) -> Truth:
-    """What there would be had every post been sent once."""
-    logs: list[list[Message]] = [[] for _ in range(settings.partitions)]
-    for sent in case.undoubled:
-        log = logs[sent.partition]
-        log.append(Message(len(log), sent.value, dict(sent.headers)))
-    return expected(logs, settings)
 
 
 def carried(case: Case, logs: Sequence[Sequence[Message]]) -> list[str]:

@@ -59,8 +59,8 @@ class Round(msgspec.Struct, frozen=True):
         Posts that were sent twice.
     messages, resent : int
         Messages sent; those the broker holds once more because the producer did not hear of them.
-    news : int
-        Messages about alerts that must be told.
+    facts, news : int
+        Facts that must be held, and messages about alerts that must be told.
     ended : by status
         How often a worker ended by itself.
     failures : list of str
@@ -72,6 +72,7 @@ class Round(msgspec.Struct, frozen=True):
     doubled: int
     messages: int
     resent: int
+    facts: int
     news: int
     kills: list[Kill]
     ended: dict[str, int]
@@ -132,20 +133,20 @@ def page(of: Report) -> str:
             "",
             f"`{of.command}`, seed {of.seed}. Measured with {of.machine}; {of.versions}.",
             "",
-            "Archives are replayed live over four partitions by two workers, with one broker and one Redis that"
-            " keeps what it acknowledged. Workers, broker and Redis are killed with SIGKILL at random moments"
-            " and started again. Then everything held and told is compared with the same messages folded in one"
-            " process: marks, clocks, hops, rows, strings and open alerts of every partition, what readers are"
-            " shown, every message about an alert on the topic and in Redis, dead letters; and the last of each"
-            " alert with those of `floodmark scan`, byte for byte.",
+            "Archives are replayed live over four partitions by two workers, with one broker and one Redis"
+            " that keeps what it acknowledged. Workers, broker and Redis are killed with SIGKILL at random"
+            " moments and started again. Then everything held and told is compared with the same messages"
+            " folded in one process: marks, clocks, hops, rows, strings and open alerts of every partition,"
+            " what readers are shown, every message about an alert on the topic and in Redis, dead letters;"
+            " and the last of each alert with those of `floodmark scan`, byte for byte.",
             "",
             *_left_out(of.left_out),
             _verdict(of),
             "",
             "## Rounds",
             "",
-            "| what | posts | of them twice | kills | news | doubled | lost | other differences | workers that"
-            " stopped by themselves | messages the producer sent again | seconds |",
+            "| what | posts | of them twice | kills | news | doubled | lost | other differences"
+            " | workers that stopped by themselves | messages the producer sent again | seconds |",
             "|---|---|---|---|---|---|---|---|---|---|---|",
             *map(_row, of.rounds),
             "",
@@ -170,11 +171,12 @@ def _left_out(left_out: Sequence[str]) -> list[str]:
 def _verdict(of: Report) -> str:
     counts = Counter(one.kind for round in of.rounds for one in round.differences)
     kinds = ", ".join(f"{count} of {kind}" for kind, count in sorted(counts.items())) or "none"
-    news = sum(round.news for round in of.rounds)
+    news, facts = (sum(getattr(round, name) for round in of.rounds) for name in ("news", "facts"))
     return (
         f"**{len(of.kills)} kills, {sum(counts.values())} differences** ({kinds}),"
-        f" {sum(len(round.failures) for round in of.rounds)} other failures. Of {news:,} messages about alerts"
-        f" {counts['doubled news']} were doubled and {counts['lost news']} lost."
+        f" {sum(len(round.failures) for round in of.rounds)} other failures. Compared were {facts:,} facts"
+        f" and {news:,} messages about alerts on the topic. Of these {counts['doubled news']} were doubled"
+        f" and {counts['lost news']} lost."
     )
 
 

@@ -19,7 +19,10 @@ T0_MS: Final = 1_469_563_200_000
 """26 July 2016, 20:00 UTC; a full hour."""
 
 BUSY_TAGS: Final = 40
-"""Hashtags that are assessed all the time; the floods go through them in turn."""
+"""Hashtags that are assessed all the time, the k-th largest with 1/k of the largest one's talk."""
+
+FLOODED_TAGS: Final = 20
+"""The smaller half of them: each is flooded in its turn, beginning with the smallest."""
 
 BUSY_SHARE: Final = 0.4
 """Share of the talk under them. The rest is spread so thin that its hashtags are held, but not assessed."""
@@ -32,12 +35,12 @@ FLOODERS: Final = 40
 """Accounts of each group; the last of them joins `JOINING_S` after the first."""
 
 TEXTS: Final = 8
-JOINING_S: Final = 500
-ROUND_S: Final = 600
+JOINING_S: Final = 280
+ROUND_S: Final = 300
 ROUNDS: Final = 4
 PAIR_S: Final = 4
-FIRST_FLOOD_S: Final = 300
-FLOOD_EVERY_S: Final = 300
+FIRST_FLOOD_S: Final = 60
+FLOOD_EVERY_S: Final = 120
 
 _SYLLABLES: Final = (
     "ka",
@@ -90,7 +93,7 @@ class Crowd:
     def flooded(self) -> int:
         """How many hashtags are flooded, wholly or in part."""
         begun = -(-(self.span_s - FIRST_FLOOD_S) // FLOOD_EVERY_S)
-        return min(BUSY_TAGS, max(0, begun)) if self.floods else 0
+        return min(FLOODED_TAGS, max(0, begun)) if self.floods else 0
 
 
 def posts(crowd: Crowd) -> list[Post]:
@@ -118,7 +121,7 @@ def _flood(crowd: Crowd, number: int) -> Iterator[Post]:
                     (number * FLOODERS + account) * each + at,
                     SPEAKERS + number * FLOODERS + account,
                     at_s,
-                    tag(number),
+                    tag(BUSY_TAGS - 1 - number),
                     texts[(turn[account] + at) % TEXTS],
                     client="Flood Client",
                     account_created_ms=int(born[account]) * DAY_MS,
@@ -152,7 +155,8 @@ def _talk(crowd: Crowd, count: int, first: int) -> Iterator[Post]:
 def _tags(rng: np.random.Generator, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The number of each post's hashtag: the busy ones first, then the thin ones."""
     thin = max(1, round(count * (1 - BUSY_SHARE) / THIN_POSTS))
-    busy = rng.integers(0, BUSY_TAGS, count)
+    weight = 1 / np.arange(1, BUSY_TAGS + 1)
+    busy = rng.choice(BUSY_TAGS, count, p=weight / weight.sum())
     return np.where(rng.random(count) < BUSY_SHARE, busy, BUSY_TAGS + rng.integers(0, thin, count))
 
 

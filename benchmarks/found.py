@@ -15,7 +15,7 @@ import numpy as np
 import redis
 from kafka import KafkaConsumer, TopicPartition
 
-from benchmarks.truth import Fact, Told, Truth, held, in_stream, on_topic
+from benchmarks.truth import READ, Fact, Told, Truth, held, in_stream, on_topic
 from detectors.alert import Alert
 from detectors.table import ROW
 from streams import clock, topics
@@ -57,7 +57,7 @@ def found(settings: Settings, *, asks_ends: bool = True) -> Truth:
         for partition in range(settings.partitions):
             state = _state(client, PartitionKeys(settings.key_prefix, partition))
             facts |= held(partition, state, settings.rules())
-        facts |= _readers(client, ReaderKeys(settings.key_prefix))
+        facts |= _readers(client, settings.key_prefix)
         news = _stream(client, ReaderKeys(settings.key_prefix))
     facts |= _letters(settings, asks_ends)
     return Truth(facts, {**_topic(settings, asks_ends), **news})
@@ -102,8 +102,8 @@ def _state(client: redis.Redis, keys: PartitionKeys) -> PartitionState:
         tag = state.tags.setdefault(hashtag.decode(), TagState())
         tag.alert = msgspec.json.decode(alert, type=Alert)
     _rows(client, keys, state)
-    for hashtag, tag in state.tags.items():
-        texts = _hash(client, keys.texts(hashtag))
+    for name, tag in state.tags.items():
+        texts = _hash(client, keys.texts(name))
         tag.strings = {int(key, 16): text.decode() for key, text in texts.items()}
     return state
 
@@ -126,14 +126,20 @@ def _hash(client: redis.Redis, key: str) -> dict[bytes, bytes]:
     return dict(answer)
 
 
-def _readers(client: redis.Redis, keys: ReaderKeys) -> Iterator[tuple[Fact, Any]]:
+def _readers(client: redis.Redis, prefix: str) -> Iterator[tuple[Fact, Any]]:
+    keys = ReaderKeys(prefix)
     scores: Any = client.zrange(keys.tags, 0, -1, withscores=True)
     for hashtag, score in scores:
         yield Fact("score", hashtag.decode()), score
-    for key in client.scan_iter(f"{keys.alert('*')}", count=1_000):
-        yield Fact("alert", key.decode()), client.get(key)
-    for key in client.scan_iter(f"{keys.tag('*')}".replace("%2A", "*"), count=1_000):
-        yield Fact("summary", key.decode()), _contents(client, key)
+    for key in client.scan_iter(keys.alert("*"), count=1_000):
+        yield Fact("alert", _here(key, prefix)), client.get(key)
+    for key in client.scan_iter(keys.tag("*"), count=1_000):
+        yield Fact("summary", _here(key, prefix)), _contents(client, key)
+
+
+def _here(key: bytes, prefix: str) -> str:
+    """What a key of readers is called in a `Truth`."""
+    return READ.prefix + key.decode().removeprefix(prefix)
 
 
 def _contents(client: redis.Redis, key: Any) -> dict[str, Any]:

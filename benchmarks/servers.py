@@ -20,8 +20,8 @@ DEPLOY: Final = Path(__file__).parent.parent / "deploy"
 START_S: Final = 60.0
 
 PORTS: Final = range(10_001, 32_768)
-"""Below those that the system gives to connections that go out: while a server is down, one of its own clients
-could be given its port."""
+"""Below those that the system gives to connections that go out: while a server is down, one of its own
+clients could be given its port."""
 
 
 def script(kind: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -30,6 +30,9 @@ from streams.settings import Settings
 BATCH_MESSAGES: Final = 7
 SHOWN_CHARS: Final = 160
 
+READ: Final = ReaderKeys("fm")
+"""What the keys that readers see are called here, whatever the prefix of a deployment is."""
+
 OFFSETS: Final = ("mark", "clock", "dead letter")
 """Kinds of facts that name offsets, or follow from how the posts were dealt out over messages."""
 
@@ -184,14 +187,13 @@ class _Fold:
         self._alerts[alert.id] = value
 
     def truth(self) -> Truth:
-        keys = ReaderKeys(self._settings.key_prefix)
         facts: dict[Fact, Any] = dict(self._letters)
         for monitor, shown in zip(self._monitors, self._shown, strict=True):
             facts |= held(monitor.partition, monitor.state, self._rules)
             facts |= {Fact("score", name): score for name, (_, score) in shown.scores.items()}
             for name, tag in shown.last.items():
-                facts |= _summary(keys, name, tag)
-        facts |= {Fact("alert", keys.alert(name)): value for name, value in self._alerts.items()}
+                facts |= _summary(name, tag)
+        facts |= {Fact("alert", READ.alert(name)): value for name, value in self._alerts.items()}
         return Truth(facts, {place: tuple(news) for place, news in self._news.items()})
 
 
@@ -231,11 +233,11 @@ def _of_tag(
                 yield Fact("string", f"{where}, {key:016x}"), strings[key]
 
 
-def _summary(keys: ReaderKeys, hashtag: str, tag: TagOutcome) -> dict[Fact, Any]:
+def _summary(hashtag: str, tag: TagOutcome) -> dict[Fact, Any]:
     contents = readable(tag)
     by_part: dict[str, Mapping[str, Any]] = {**contents.hashes, **contents.rankings}
     return {
-        Fact("summary", keys.tag(hashtag, part)): dict(values) for part, values in by_part.items() if values
+        Fact("summary", READ.tag(hashtag, part)): dict(values) for part, values in by_part.items() if values
     }
 
 

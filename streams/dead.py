@@ -61,12 +61,17 @@ class Place:
         topic = self.topic.encode(errors="backslashreplace").decode()  # paths may hold what is no UTF-8
         return f"{topic}/{self.partition}/{self.offset}/{self.line}/{self.part}"
 
+    @property
+    def archive(self) -> str | None:
+        """The path of the archive it stood in; None if it came with a message."""
+        return self.topic.removeprefix(ARCHIVE) if self.topic.startswith(ARCHIVE) else None
+
     @classmethod
     def parse(cls, key: str) -> Place:
         """The place that a key names; a path may hold slashes.
 
-        >>> Place.parse("archive:2016/july.jsonl/0/17/0/0").topic
-        'archive:2016/july.jsonl'
+        >>> Place.parse("archive:2016/july.jsonl/0/17/0/0").archive
+        '2016/july.jsonl'
 
         Raises
         ------

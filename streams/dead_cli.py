@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams import clock, dead, formats
-from streams.dead import Letter
+from streams.dead import Letter, Place
 from streams.formats import fields
 from streams.settings import Settings
 from streams.summary import legible
@@ -150,7 +150,8 @@ def retry_letters(
 
     For after the reason is mended: a wrong `format` (give the right one with --format), a version that reads
     more, a clock that was wrong. What still cannot be read is not sent and stays. A letter goes only when the
-    broker has its payload, and the same post counts once, so a retry may be broken off and run again.
+    broker has its payload, and the same post counts once, so a retry may be broken off and run again. A post
+    so old that no window can hold it any more is dropped by the workers.
 
     The exit status is 1 if a letter was not sent.
     """
@@ -244,7 +245,8 @@ def _table(letters: Iterable[Letter]) -> Table:
     table.add_column("bytes", justify="right", no_wrap=True)
     table.add_column("reason", overflow="fold")
     for letter in letters:
-        cells = (letter.place.key, clock.iso(letter.at_ms), f"{letter.size:,}", letter.reason)
+        when = clock.iso(letter.at_ms // 1_000 * 1_000)
+        cells = (letter.place.key, when, f"{letter.size:,}", letter.reason)
         table.add_row(*(Text(legible(cell)) for cell in cells))
     return table
 
@@ -260,14 +262,12 @@ def _kinds(letters: Iterable[Letter]) -> Table:
 
 
 def _about(letter: Letter, retry: str) -> Table:
-    place = letter.place
     cut = f", of which the letter keeps {letter.kept:,}" if letter.is_cut else ""
     rows = {
-        "key": place.key,
+        "key": letter.place.key,
         "when": clock.iso(letter.at_ms),
         "reason": letter.reason,
-        "from": f"{place.topic} partition {place.partition} offset {place.offset}, line {place.line} of the"
-        f" message, part {place.part} of the line",
+        "from": _origin(letter.place),
         "format": letter.format or "not said; found out from the payload",
         "bytes": f"{letter.size:,}{cut}",
         "a retry": retry,
@@ -278,6 +278,15 @@ def _about(letter: Letter, retry: str) -> Table:
     for name, value in rows.items():
         table.add_row(name, Text(legible(value, dead.MAX_HEADER_BYTES)))
     return table
+
+
+def _origin(place: Place) -> str:
+    if place.archive is not None:
+        return f"archive {place.archive}, line {place.offset}"
+    return (
+        f"topic {place.topic}, partition {place.partition}, offset {place.offset}; line {place.line} of that"
+        f" message, element {place.part} of the line, both counted from 0"
+    )
 
 
 def _counts(fates: Counter[Any], dry_run: bool) -> str:

@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams import clock, dead, pipeline, topics
-from streams.dead import ARCHIVE, Letter, NotALetter
+from streams.dead import Letter, NotALetter
 from streams.settings import Settings, variable
 
 PATIENCE_S: Final = 15.0
@@ -121,9 +121,8 @@ def whole(settings: Settings, letter: Letter, beginning: bytes) -> bytes:
         return beginning
     place = letter.place
     only = f"only the first {letter.kept:,} of its {letter.size:,} bytes are kept"
-    if place.topic.startswith(ARCHIVE):
-        path = place.topic.removeprefix(ARCHIVE)
-        raise NotKept(f"{only}; the whole is in {path} from line {place.offset} on")
+    if place.archive is not None:
+        raise NotKept(f"{only}; the whole is in {place.archive} from line {place.offset} on")
     with _consumer(settings) as consumer:
         partition = TopicPartition(place.topic, place.partition)
         if place.partition not in consumer.partitions_for_topic(place.topic):

@@ -166,10 +166,12 @@ def _send(settings: Settings, posts: Topic, one: Judged, format: str | None) -> 
 
 def _batches(judged: Iterable[Judged]) -> Iterator[list[Judged]]:
     batch: list[Judged] = []
+    size = 0
     for one in judged:
         batch.append(one)
-        if len(batch) >= BATCH_LETTERS or sum(len(other.payload) for other in batch) >= BATCH_BYTES:
+        size += len(one.payload)
+        if len(batch) >= BATCH_LETTERS or size >= BATCH_BYTES:
             yield batch
-            batch = []
+            batch, size = [], 0
     if batch:
         yield batch

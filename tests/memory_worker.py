@@ -152,14 +152,17 @@ class Worker:
         """Load the partition, if it is not; false as above."""
         return await self._until_stalled(self._monitoring.tick())
 
-    async def leave(self) -> None:
-        """Let go of the partition."""
-        await self._monitoring.release()
+    async def leave(self) -> bool:
+        """Let go of the partition; false as above."""
+        return await self._until_stalled(self._monitoring.release())
 
-    async def rejoin(self) -> None:
-        """Let go of the partition and get it again."""
-        await self._monitoring.release()
-        self._monitoring.assign([PARTITION])
+    async def rejoin(self, at: int) -> bool:
+        """Let go of the partition and get it again, from an offset on; false as above."""
+        left = await self.leave()
+        if left:
+            self._monitoring.assign([PARTITION])
+            self.at = at
+        return left
 
     async def stall(self) -> None:
         """For a fuse: stand still until `wake`."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import redis
 from kafka import KafkaConsumer, TopicPartition
 
 from streams import archive, clock, live
 from streams.ending import STOPPED
-from streams.live import Stack, Told, Worker
+from streams.live import Stack, Worker
 from streams.output import latest
 from streams.redis_keys import PartitionKeys
 from streams.settings import Settings
@@ -148,30 +147,3 @@ def entries(settings: Settings) -> list[bytes]:
     with redis.Redis.from_url(settings.redis_url) as client:
         found: Any = client.xrange(f"{settings.key_prefix}:alerts")
     return [fields[b"json"] for _, fields in found]
-
-
-def hops_told(settings: Settings) -> Iterator[tuple[int, int]]:
-    """Partition and hop of every message about an alert, in the order of the topic."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=list(settings.kafka_servers),
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
-    try:
-        here = TopicPartition(settings.alerts_topic, 0)
-        consumer.assign([here])
-        end = consumer.end_offsets([here])[here]
-        while consumer.position(here) < end:
-            for record in consumer.poll(200).get(here, ()):
-                for name, value in record.headers:
-                    if name == "floodmark-hop":
-                        partition, _, hop_ms = value.decode().partition("/")
-                        yield int(partition), int(hop_ms)
-    finally:
-        consumer.close()
-
-
-def alert_of(told: Told) -> dict[str, Any]:
-    """A message about an alert, decoded."""
-    alert: dict[str, Any] = msgspec.json.decode(told.value)
-    return alert

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ import real_redis
 from streams import clock, formats, pipeline, replay
 from streams.dead_topic import letters
 from streams.ending import STOPPED
-from streams.output import latest
 from streams.posts import Post
 
 from . import apache_kafka
@@ -24,14 +24,11 @@ from .running import (
     DEADLINE_S,
     PARTITIONS,
     Case,
-    all_told,
     assert_each_once,
     await_counted,
     await_news,
     committed,
     end_offsets,
-    hops_told,
-    restart_stopped,
     says,
     stack,
     wait_until,
@@ -151,8 +148,7 @@ def test_redis_that_comes_back_empty_is_noticed_and_its_state_counted_again(
         if workers == "stopped":
             running.start_worker()
         send(running.settings, posts[half:], half, end=True)
-        assert latest(all_told(running)) == case.alerts
-        assert len(list(hops_told(running.settings))) == len(set(hops_told(running.settings)))
+        assert_each_once(running, case)
         assert any(says(worker, f"of the topic {name}.rows again") for worker in running.workers)
 
 
@@ -187,6 +183,8 @@ def test_redis_that_went_back_to_an_older_copy_is_brought_up_to_date(
         assert_each_once(running, case)
 
 
+# kafka-python drops the socket of a broker that does not answer without closing it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_loss_of_one_of_three_brokers_changes_no_alert(tmp_path: Path, case: Case) -> None:
     posts = case.records()
     half = halves(case)
@@ -199,7 +197,7 @@ def test_the_loss_of_one_of_three_brokers_changes_no_alert(tmp_path: Path, case:
         nodes[0].kill()
         send(running.settings, posts[half:], half, end=True)
         assert_each_once(running, case)
-        restart_stopped(running)
+    gc.collect()  # here, where the warning about those sockets is known
 
 
 def test_a_post_dated_ahead_of_the_broker_is_a_dead_letter_and_closes_nothing(

@@ -358,14 +358,13 @@ class Exactness(RuleBasedStateMachine):
 
     @rule()
     def hand_over(self) -> None:
-        self.run(self.owner.leave())
-        self.owner = self.start_worker()
+        if self.attempt(self.owner, self.owner.leave()):
+            self.owner = self.start_worker()
 
     @rule()
     def rebalance(self) -> None:
         """The owner loses the partition and gets it again."""
-        self.run(self.owner.rejoin())
-        self.owner.at = self.shared.log.group
+        self.attempt(self.owner, self.owner.rejoin(self.shared.log.group))
 
     @rule()
     def take_over(self) -> None:

@@ -15,7 +15,7 @@ from streams import reference_case
 from streams.formats import encode
 from streams.posts import Post
 
-COMMANDS = ("scan", "demo", "up", "worker", "replay", "doctor", "reference-case")
+COMMANDS = ("scan", "demo", "up", "worker", "replay", "doctor", "reference-case", "dead")
 
 
 def floodmark(

@@ -95,7 +95,12 @@ def test_commands_shown_exist_and_have_the_options_shown(page: Path) -> None:
         if word == "--help":
             continue
         assert word in commands(), f"floodmark {line}"
-        known = {option for parameter in commands()[word].params for option in parameter.opts}
+        command = commands()[word]
+        if inner := getattr(command, "commands", {}):
+            assert rest, f"floodmark {line}"
+            assert rest[0] in {*inner, "--help"}, f"floodmark {line}"
+            command = inner.get(rest[0], command)
+        known = {option for parameter in command.params for option in parameter.opts}
         given = {part.partition("=")[0] for part in rest if part.startswith("-") and part != "-"}
         assert given <= known | {"--help"}, f"floodmark {line}"
 
