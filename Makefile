@@ -10,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo up test lint type bench quality clean
+.PHONY: help demo up test lint type bench quality chaos clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: $(INSTALLED) ## Measure speed and memory; writes benchmarks/scan.md
 
 quality: $(INSTALLED) ## Measure how right it is; writes benchmarks/quality.md, fails outside the tolerances
 	$(BIN)/python -m benchmarks.quality
+
+chaos: $(INSTALLED) ## Kill everything at random; writes benchmarks/chaos.md, fails if a post or an alert is lost or doubled
+	$(BIN)/python -m benchmarks.chaos
 
 clean: ## Remove what make made: .venv, caches and the demo's results
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-out

@@ -52,15 +52,20 @@ def found(settings: Settings, *, asks_ends: bool = True) -> Truth:
     Incomplete
         If a transaction that nobody ended is in the way.
     """
+    stored = in_redis(settings)
+    facts = {**stored.facts, **_letters(settings, asks_ends)}
+    return Truth(facts, {**stored.news, **_topic(settings, asks_ends)})
+
+
+def in_redis(settings: Settings) -> Truth:
+    """The part of it that is in Redis."""
+    facts: dict[Fact, Any] = {}
     with redis.Redis.from_url(settings.redis_url) as client:
-        facts: dict[Fact, Any] = {}
         for partition in range(settings.partitions):
             state = _state(client, PartitionKeys(settings.key_prefix, partition))
             facts |= held(partition, state, settings.rules())
         facts |= _readers(client, settings.key_prefix)
-        news = _stream(client, ReaderKeys(settings.key_prefix))
-    facts |= _letters(settings, asks_ends)
-    return Truth(facts, {**_topic(settings, asks_ends), **news})
+        return Truth(facts, _stream(client, ReaderKeys(settings.key_prefix)))
 
 
 def marks(client: redis.Redis, settings: Settings) -> Mapping[int, int]:

@@ -220,8 +220,7 @@ class Monitoring:
 
     async def _take(self, owned: _Owned, at: int, packet: Packet) -> None:
         monitor = _loaded(owned)
-        following = monitor.state.next
-        if following is not None and at > following:
+        if at > (monitor.state.next or 0):
             async with self._log_of(monitor.partition) as rows_log:
                 await self._catch_up(owned, monitor, rows_log, at)
         await self._count_packet(owned, monitor, at, packet)

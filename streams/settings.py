@@ -47,7 +47,9 @@ class Settings(BaseSettings):
         "kafka://127.0.0.1:9092", description="kafka://host:port, several with ; between them"
     )
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0", repr=False, description="redis://, rediss:// or unix:// URL of one Redis"
+        "redis://127.0.0.1:6379/0",
+        repr=False,
+        description="redis://, rediss:// or unix:// URL of one Redis, or of one node of a cluster",
     )
     group: str = Field(
         "floodmark", pattern=r"^[A-Za-z0-9._-]+$", description="consumer group; letters, digits and . _ -"

@@ -43,7 +43,8 @@ def ensure(settings: Settings) -> str | None:
     Returns
     -------
     str or None
-        The id the broker gave the topic `posts` when it was made; None from brokers before 2.8.
+        The ids the broker gave the topics `posts` and `rows` when they were made; None from brokers before
+        2.8.
 
     Raises
     ------
@@ -62,8 +63,9 @@ def ensure(settings: Settings) -> str | None:
             admin.wait_for_topics(list(missing))
         for name, count in _partitions(admin, list(wanted)).items():
             _check(name, count, settings)
-        found = admin.describe_topics([settings.posts_topic])[0].get("topic_id")
-        return str(found) if found else None
+        names = [settings.posts_topic, settings.rows_topic]
+        ids = {topic["name"]: topic.get("topic_id") for topic in admin.describe_topics(names)}
+        return "/".join(str(ids[name]) for name in names) if all(ids.values()) else None
 
 
 def answer(servers: Sequence[str], timeout_s: float = REACH_S) -> list[str]:

@@ -42,11 +42,11 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
     """
     _log_to_stderr(settings)
     try:
-        topic_id = topics.ensure(settings)
+        topic_ids = topics.ensure(settings)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         _serve(registry, settings)
-        same_topic(settings, topic_id)
+        same_topics(settings, topic_ids)
         with _answering(settings):
             store = RedisStore(settings)
     except EXPECTED as error:
@@ -60,29 +60,30 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
     sys.exit(0)
 
 
-def same_topic(settings: Settings, topic_id: str | None) -> None:
-    """Check that the state in Redis is about the topic `posts` there is now.
+def same_topics(settings: Settings, topic_ids: str | None) -> None:
+    """Check that the state in Redis is about the topics `posts` and `rows` there are now.
 
     A topic that was deleted and made again counts its offsets from 0: all its posts would pass for counted.
 
     Raises
     ------
     TopicMismatchError
-        If the topic was made anew since.
+        If one was made anew since.
     StoreAway
         If Redis does not answer.
     """
     key = f"{settings.key_prefix}:topic"
     with _answering(settings), closing(blocking(settings)) as client:
-        if topic_id is None or client.set(key, topic_id, nx=True):
+        if topic_ids is None or client.set(key, topic_ids, nx=True):
             return
         held: Any = client.get(key)
         known = held.decode()
-    if known != topic_id:
+    if known != topic_ids:
         raise TopicMismatchError(
-            f"topic {settings.posts_topic} was made anew since the state in Redis was written (its id was"
-            f" {known}, now it is {topic_id}): choose another {variable('key_prefix')}, or delete the keys"
-            f" that start with {settings.key_prefix}:"
+            f"topic {settings.posts_topic} or {settings.rows_topic} was made anew since the state in Redis was"
+            f" written (their ids were {known}, now they are {topic_ids}): choose another"
+            f" {variable('key_prefix')} and {variable('group')}, or delete the keys that start with"
+            f" {settings.key_prefix}: and choose another {variable('group')}"
         )
 
 

@@ -33,7 +33,7 @@ from streams.redis_store import RedisStore
 from streams.settings import Settings
 from streams.store import Store
 from streams.topics import TopicMismatchError
-from streams.worker import same_topic
+from streams.worker import same_topics
 
 
 def post(number: int, hashtag: str = "tag") -> Post:
@@ -343,10 +343,10 @@ async def test_a_redis_that_stays_away_stops_the_worker_with_its_address(tmp_pat
 def test_state_about_a_topic_that_was_deleted_is_not_mistaken_for_this_one(tmp_path: Path) -> None:
     with embedded.redis_server(tmp_path) as url:
         settings = Settings.load(redis_url=url)
-        same_topic(settings, "first")
-        same_topic(settings, "first")
-        with pytest.raises(TopicMismatchError, match="topic posts was made anew"):
-            same_topic(settings, "second")
+        same_topics(settings, "first")
+        same_topics(settings, "first")
+        with pytest.raises(TopicMismatchError, match="topic posts or rows was made anew"):
+            same_topics(settings, "second")
 
 
 def free_port(folder: Path) -> int:

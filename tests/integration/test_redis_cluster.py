@@ -31,6 +31,7 @@ pytestmark = pytest.mark.servers
 
 DEADLINE_S = 120.0
 PARTITIONS = 4
+REDIS_PAGE = Path(__file__).parent.parent.parent / "docs" / "redis.md"
 WINDOW_S = 1_200
 """Short, so that rows leave it and are evicted."""
 
@@ -71,15 +72,24 @@ def scanned(flood: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[byte
     return tuple(alerts)
 
 
-def stack(cluster: Cluster, name: str) -> Stack:
+def stack(redis_url: str, name: str) -> Stack:
     return Stack(
-        redis_url=cluster.url, partitions=PARTITIONS, window_s=WINDOW_S, key_prefix=name, metrics_port=0
+        redis_url=redis_url, partitions=PARTITIONS, window_s=WINDOW_S, key_prefix=name, metrics_port=0
     )
 
 
 def told(running: Stack) -> tuple[bytes, ...]:
     """The last of what was told of each alert, once everything was."""
     return latest(live.until_end(running.settings, running.check, DEADLINE_S))
+
+
+def url_of_a_worker(cluster: Cluster, prefix: str) -> str:
+    """The address for a user with the rights that docs/redis.md says are enough."""
+    (command,) = re.findall(r"`(ACL SETUSER floodmark [^`]+)`", REDIS_PAGE.read_text(encoding="utf-8"))
+    for node in cluster.nodes:
+        with redis.Redis.from_url(node.url) as client:
+            client.execute_command(*command.replace("fm:", f"{prefix}:").split())
+    return cluster.url.replace("//", "//floodmark:password@")
 
 
 # ------------------------------------------------------------------------------------------------- scripts
@@ -128,7 +138,8 @@ def _words(line: bytes) -> list[bytes]:
 def test_a_worker_on_a_cluster_gives_the_alerts_of_a_scan_and_no_script_spans_slots(
     cluster: Cluster, flood: Path, scanned: tuple[bytes, ...]
 ) -> None:
-    with watched(cluster) as calls, stack(cluster, "scanned") as running:
+    url = url_of_a_worker(cluster, "scanned")
+    with watched(cluster) as calls, stack(url, "scanned") as running:
         replay.replay([str(flood)], running.settings)
         assert told(running) == scanned
     assert {call.script for call in calls} == set(SCRIPTS.values()) - OF_A_LOSS
@@ -144,7 +155,7 @@ def test_nodes_that_are_killed_one_after_the_other_change_no_alert(
 ) -> None:
     posts = list(archive.read([str(flood)]))
     half = len(posts) // 2
-    with stack(cluster, "killed") as running:
+    with stack(cluster.url, "killed") as running:
         send(running.settings, posts[:half], 0, end=False)
         await_news(running, 2)
         for node in cluster.nodes:
@@ -192,6 +203,19 @@ def test_a_user_who_may_not_ask_gets_a_client_for_one_server(cluster: Cluster) -
         assert isinstance(client, redis.Redis)
 
 
+@pytest.mark.parametrize(
+    "error",
+    ["BusyLoadingError", "ClusterDownError", "MasterDownError", "SlotNotCoveredError", "TryAgainError"],
+)
+def test_who_is_not_ready_is_away(error: str) -> None:
+    assert issubclass(getattr(redis.exceptions, error), AWAY)
+
+
+@pytest.mark.parametrize("error", ["ClusterCrossSlotError", "NoScriptError", "OutOfMemoryError", "DataError"])
+def test_who_refuses_for_another_reason_is_not_away(error: str) -> None:
+    assert not issubclass(getattr(redis.exceptions, error), AWAY)
+
+
 def test_who_does_not_answer_is_away() -> None:
     for call in (connect, blocking):
         with pytest.raises(AWAY):
@@ -222,6 +246,7 @@ async def closed_before_it_is_written_to(connection: redis.asyncio.Connection) -
         await asking
 
 
+@pytest.mark.slow
 async def test_all_that_is_said_while_nodes_are_killed_is_that_they_are_away(cluster: Cluster) -> None:
     settings, done = Settings.load(redis_url=cluster.url, redis_timeout_s=2.0), asyncio.Event()
     async with connect(settings) as client:
