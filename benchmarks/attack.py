@@ -24,7 +24,7 @@ from streams.topics import BrokerError
 AT_ONCE_SHARE: Final = 0.3
 """So many kills do not wait until the last one is recovered from."""
 
-MOST_S: Final = 3.0
+MOST_S: Final = 2.0
 """A kill comes within so long after posts were sent; one that does not wait, within twice as long."""
 
 RECOVER_S: Final = 180.0
@@ -88,7 +88,7 @@ class Attack:
     settings: Settings
     told: Callable[[Kill], None]
     kills: list[Kill] = field(default_factory=list)
-    _targets: list[Mapping[int, int]] = field(default_factory=list)
+    _targets: list[int] = field(default_factory=list)
     _begun_s: float = field(default_factory=clock.monotonic_s)
 
     def __post_init__(self) -> None:
@@ -103,20 +103,22 @@ class Attack:
         for number, strike in enumerate(strikes, 1):
             if not strike.at_once:
                 self._await_recovered()
-            self.feed.release(total * number // len(strikes))
+            self.feed.release(total * (2 * number - 1) // (2 * len(strikes)))
             self._pass(strike.after_s)
-            self._strike(strike)
+            self._strike(strike, total * number // len(strikes))
         self.feed.release(total)
         self._await(lambda: self.feed.done or self.feed.failure is not None, "all posts are sent")
         self._await_recovered()
         self._await_told()
 
-    def _strike(self, strike: Strike) -> None:
+    def _strike(self, strike: Strike, target: int) -> None:
+        """Kill, and let more messages go at the same moment: there is always something to recover for."""
         self._await(lambda: self.supervision.can_kill(strike.kind), f"there is a {strike.kind} to kill")
         during = not self._recovered()
-        self._targets.append(self.feed.ends)
+        self._targets.append(target)
         self.kills.append(Kill(strike.kind, round(self._now_s(), 3), during))
         self.supervision.kill(strike.kind, strike.which)
+        self.feed.release(target)
 
     def _now_s(self) -> float:
         return clock.monotonic_s() - self._begun_s
@@ -135,7 +137,7 @@ class Attack:
             self._step()
 
     def _await_recovered(self) -> None:
-        self._await(self._recovered, "everything sent before the last kill is counted")
+        self._await(self._recovered, "all messages let go at the last kill are counted")
 
     def _await_told(self) -> None:
         try:
@@ -153,13 +155,18 @@ class Attack:
         return all(kill.recovered_s is not None for kill in self.kills)
 
     def _look(self) -> None:
-        """See which kills are recovered from by now: all that was sent before is counted."""
+        """See which kills are recovered from by now: all that was let go by then is counted."""
         try:
             marks = found.marks(self._client, self.settings)
         except redis.RedisError:
             return
         now_s = self._now_s()
-        for number, (kill, ends) in enumerate(zip(self.kills, self._targets, strict=True)):
-            if kill.recovered_s is None and all(marks[source] >= end for source, end in ends.items()):
+        for number, (kill, target) in enumerate(zip(self.kills, self._targets, strict=True)):
+            if kill.recovered_s is None and self._counted(target, marks):
                 self.kills[number] = kill.after(round(now_s - kill.at_s, 3))
                 self.told(self.kills[number])
+
+    def _counted(self, target: int, marks: Mapping[int, int]) -> bool:
+        if self.feed.sent < target:
+            return False
+        return all(marks[source] >= end for source, end in self.feed.ends(target).items())

@@ -13,36 +13,27 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import redis
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmarks import chaos_case, chaos_page, found, servers, truth
-from benchmarks.attack import Attack, Strike, plan, shares
+from benchmarks import chaos_case, chaos_page, chaos_round
+from benchmarks.attack import plan, shares
 from benchmarks.chaos_case import Archive, Case
-from benchmarks.chaos_page import Differing, Kill, Report, Round
-from benchmarks.feed import Feed
-from benchmarks.servers import Server
-from benchmarks.supervision import WORKER, Supervision
-from benchmarks.truth import Difference
-from streams import clock, embedded
-from streams.ending import STOPPED
-from streams.live import Stack
+from benchmarks.chaos_page import Kill, Report, Round
+from benchmarks.chaos_round import BROKER
+from benchmarks.machine import named
+from streams import embedded
 from streams.settings import Settings
 
-PARTITIONS: Final = 4
-WORKERS: Final = 2
 KILLS: Final = 100
 ROUNDS: Final = 4
-BROKER: Final = "kafka"
-REDIS: Final = "redis"
 
 QUICK_KILLS: Final = 3
 QUICK_SCALE: Final = 0.15
@@ -86,130 +77,6 @@ class Options:
         return out
 
 
-@dataclass(frozen=True)
-class Arena:
-    """The servers that all rounds share.
-
-    Attributes
-    ----------
-    killable : by kind
-    is_kafka : bool
-        Whether the broker is Apache Kafka, which has transactions, keeps its data and says where topics end.
-    """
-
-    kafka_url: str
-    redis_url: str
-    killable: Mapping[str, Server]
-    is_kafka: bool
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """What can be killed."""
-        return (WORKER, *self.killable)
-
-
-def open_arena(folder: Path, exits: ExitStack, broker: str) -> Arena:
-    """Start a broker and a Redis that keeps its data; both end with `exits`."""
-    store = servers.redis(folder / REDIS)
-    exits.callback(store.stop)
-    store.start()
-    if broker != BROKER:
-        url = exits.enter_context(embedded.broker(folder))
-        return Arena(url, store.url, {REDIS: store}, is_kafka=False)
-    node = servers.kafka(folder / BROKER)
-    exits.callback(node.stop)
-    node.start()
-    return Arena(node.url, store.url, {BROKER: node, REDIS: store}, is_kafka=True)
-
-
-def settings_of(arena: Arena, name: str) -> dict[str, Any]:
-    """What a round's deployment is set to; its topics, group and keys are its own."""
-    return {
-        "partitions": PARTITIONS,
-        "metrics_port": 0,
-        "topic_prefix": f"{name}.",
-        "group": name,
-        "key_prefix": name,
-        "transactions": arena.is_kafka,
-    }
-
-
-def attack(
-    name: str, case: Case, strikes: Sequence[Strike], arena: Arena, folder: Path, told: Callable[[Kill], None]
-) -> Round:
-    """Run one round and compare what is there at its end with what must be."""
-    folder.mkdir(parents=True)
-    begun_s = clock.monotonic_s()
-    stack = Stack(
-        workers=WORKERS,
-        kafka_url=arena.kafka_url,
-        redis_url=arena.redis_url,
-        folder=folder,
-        **settings_of(arena, name),
-    )
-    with stack:
-        supervision = Supervision(stack, arena.killable)
-        with Feed(stack.settings, case.messages) as feed:
-            one = Attack(case, feed, supervision, stack.settings, told)
-            one.run(strikes)
-        if feed.failure is not None:
-            supervision.failures.append(feed.failure)
-    for worker in stack.workers:
-        if worker.process.returncode not in (0, STOPPED):
-            supervision.note(worker, worker.process.returncode)
-    seconds = clock.monotonic_s() - begun_s
-    compared = compare(case, stack.settings, feed.ends, arena)
-    return Round(
-        name=case.archive.name,
-        posts=case.archive.posts,
-        doubled=case.doubled,
-        messages=len(case.messages),
-        resent=compared.resent,
-        facts=compared.facts,
-        news=compared.news,
-        kills=one.kills,
-        ended={str(status): count for status, count in sorted(supervision.ended.items())},
-        failures=supervision.failures,
-        differences=[Differing(d.kind, str(d), permitted(d, arena)) for d in compared.differences],
-        seconds=round(seconds, 1),
-    )
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What came of a comparison; the numbers are those of `chaos_page.Round`."""
-
-    differences: list[Difference]
-    facts: int
-    news: int
-    resent: int
-
-
-def compare(case: Case, settings: Settings, ends: Mapping[int, int], arena: Arena) -> Compared:
-    """What is there, with what must be."""
-    logs = found.messages(settings, ends)
-    wanted = truth.expected(logs, settings)
-    there = found.found(settings, asks_ends=arena.is_kafka)
-    lacks = chaos_case.carried(case, logs)
-    out = [Difference("topic posts", "kept", "all messages in order", said) for said in lacks]
-    out += truth.differences(wanted, there, case.archive.alerts)
-    if case.doubled:
-        once = case.archive.truth
-        out += [
-            Difference(f"{d.kind} of posts sent twice", d.where, d.expected, d.found)
-            for d in truth.differences(once, wanted, case.archive.alerts, without=truth.OFFSETS)
-        ]
-    news = sum(len(told) for place, told in wanted.news.items() if place.startswith(truth.TOPIC))
-    return Compared(out, len(wanted.facts), news, sum(map(len, logs)) - len(case.messages))
-
-
-def permitted(difference: Difference, arena: Arena) -> bool:
-    """Without transactions an alert may be told twice after a crash, on the topic."""
-    return (
-        not arena.is_kafka and difference.kind == "doubled news" and difference.where.startswith(truth.TOPIC)
-    )
-
-
 def cases(options: Options, settings: Settings, folder: Path) -> Iterator[Case]:
     """The case of every round: one archive after the other, then again with posts sent twice."""
     paths = {"rebuilt reference case": chaos_case.rebuilt(folder / "made", options.seed, options.scale)}
@@ -228,26 +95,24 @@ def cases(options: Options, settings: Settings, folder: Path) -> Iterator[Case]:
             yield chaos_case.once(archives[name])
 
 
-def measure(options: Options, folder: Path, console: Console) -> Report:
-    """Run all rounds."""
+def measure(options: Options, folder: Path, console: Console) -> Iterator[Report]:
+    """Run all rounds; gives after each what there is so far."""
     with ExitStack() as exits:
         exits.enter_context(embedded.stopping_on_sigterm())
-        arena = open_arena(folder, exits, options.broker)
-        settings = Settings.load(**settings_of(arena, "case"))
+        arena = chaos_round.open_arena(folder, exits, options.broker)
+        settings = Settings.load(**chaos_round.settings_of(arena, "case"))
         strikes = plan(options.kills, arena.kinds, random.Random(f"{options.seed} kills"))
         told = exits.enter_context(screen(console, options.kills))
+        about = chaos_page.versions(arena.is_kafka, arena.redis_version)
         rounds: list[Round] = []
         counts = shares(options.kills, options.rounds)
         for number, case in enumerate(cases(options, settings, folder)):
             first = sum(counts[:number])
             mine, name = strikes[first : first + counts[number]], f"round{number + 1}"
             told.begin(f"{name} of {options.rounds}, {case.archive.name}")
-            rounds.append(attack(name, case, mine, arena, folder / name, told.recovered))
+            rounds.append(chaos_round.attack(name, case, mine, arena, folder / name, told.recovered))
             told.end(rounds[-1])
-        with redis.Redis.from_url(arena.redis_url) as client:
-            about: Any = client.info("server")
-    version = about["redis_version"]
-    return chaos_page.report(options.command, options.seed, arena.is_kafka, version, options.left_out, rounds)
+            yield Report(options.command, options.seed, named(), about, options.left_out, rounds)
 
 
 class Screen:
@@ -319,16 +184,21 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
+def write(report: Report, out: Path) -> None:
+    """Write a report as a page, and as JSON beside it."""
+    out.write_text(chaos_page.page(report), encoding="utf-8")
+    written = msgspec.json.format(msgspec.json.encode(report), indent=1)
+    out.with_suffix(".json").write_bytes(written + b"\n")
+
+
 def main() -> int:
     """Run all rounds and write the result; status 1 if anything is not as it must be."""
     options, console = options_of(parser().parse_args()), Console(stderr=True)
     folder = Path(tempfile.mkdtemp(prefix="floodmark-chaos-"))
     for what in options.left_out:
         console.print(f"left out: {what}", style="yellow")
-    report = measure(options, folder, console)
-    options.out.write_text(chaos_page.page(report), encoding="utf-8")
-    written = msgspec.json.format(msgspec.json.encode(report), indent=1)
-    options.out.with_suffix(".json").write_bytes(written + b"\n")
+    for report in measure(options, folder, console):
+        write(report, options.out)
     console.print(f"{options.out} is written")
     if report.problems:
         console.print(f"{len(report.problems)} problems; logs and data are in {folder}", style="bold red")

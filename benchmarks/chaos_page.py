@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 from msgspec import structs
 
-from benchmarks.machine import named
 from benchmarks.servers import DEPLOY
 
 SHOWN_LINES: Final = 50
@@ -29,7 +28,7 @@ class Kill(msgspec.Struct, frozen=True):
     during : bool
         Whether an earlier one was not recovered from yet.
     recovered_s : float or None
-        How long until all posts that were sent before it were counted; None if that never came.
+        How long until everything handed over by then was counted; None if that never came.
     """
 
     kind: str
@@ -107,14 +106,10 @@ class Report(msgspec.Struct, frozen=True):
         return [kill for one in self.rounds for kill in one.kills]
 
 
-def report(
-    command: str, seed: int, is_kafka: bool, redis_version: str, left_out: list[str], rounds: list[Round]
-) -> Report:
-    """A report that names the machine and the versions."""
+def versions(is_kafka: bool, redis_version: str) -> str:
+    """The broker, Redis and the libraries that speak with them, in one line."""
     broker = f"Apache Kafka {_kafka_version()}" if is_kafka else "the embedded broker"
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    versions = f"{broker}, Redis {redis_version}, {libraries}"
-    return Report(command, seed, named(), versions, left_out, rounds)
+    return ", ".join([broker, f"Redis {redis_version}", *(f"{name} {version(name)}" for name in LIBRARIES)])
 
 
 def _kafka_version() -> str:
@@ -152,8 +147,8 @@ def page(of: Report) -> str:
             "",
             "## Recovery",
             "",
-            "From SIGKILL until every post that the broker had taken before it was counted, in seconds. A"
-            " worker that was killed is missed by the broker after 6 s.",
+            "From SIGKILL until every post that the connector was given before it and at the same moment is"
+            " counted, in seconds. A worker that was killed is missed by the broker after 6 s.",
             "",
             "| killed | when | kills | median | 90 % | most |",
             "|---|---|---|---|---|---|",

@@ -25,8 +25,6 @@ class Feed:
 
     Attributes
     ----------
-    sent : int
-        How many of the messages the broker has taken.
     failure : str or None
         Why it stopped before the end.
     """
@@ -37,9 +35,8 @@ class Feed:
         self._released = 0
         self._stopping = False
         self._changed = threading.Condition()
-        self._ends = dict.fromkeys(range(settings.partitions), 0)
+        self._taken: list[tuple[int, int]] = []  # of every message: partition, offset
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
-        self.sent = 0
         self.failure: str | None = None
 
     def __enter__(self) -> Feed:
@@ -61,15 +58,21 @@ class Feed:
             self._changed.notify()
 
     @property
-    def ends(self) -> Mapping[int, int]:
-        """By partition: the offset after the last message that the broker has taken."""
-        with self._changed:
-            return dict(self._ends)
+    def sent(self) -> int:
+        """How many of the messages the broker has taken."""
+        return len(self._taken)
 
     @property
     def done(self) -> bool:
         """Whether all messages are with the broker."""
         return self.sent == len(self._messages)
+
+    def ends(self, count: int | None = None) -> Mapping[int, int]:
+        """By partition: the offset after the last of the first `count` messages; of all if None."""
+        ends = dict.fromkeys(range(self._settings.partitions), 0)
+        for partition, offset in self._taken[:count]:
+            ends[partition] = max(ends[partition], offset + 1)
+        return ends
 
     def _run(self) -> None:
         with topics.quiet():
@@ -110,7 +113,4 @@ class Feed:
             for one in self._messages[self.sent : upto]
         ]
         for partition, future in queued:
-            end = future.get(PATIENCE_S).offset + 1
-            with self._changed:
-                self._ends[partition] = max(self._ends[partition], end)
-                self.sent += 1
+            self._taken.append((partition, future.get(PATIENCE_S).offset))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -139,7 +139,9 @@ class _Shown:
     def take(self, outcome: Outcome, window_ms: int) -> None:
         for tag in outcome.tags:
             name, score = tag.assessment.hashtag, round(tag.assessment.score, 2)
-            self.last[name] = tag
+            # The monitor's own strings go on changing.
+            window = replace(tag.window, strings=dict(tag.window.strings))
+            self.last[name] = replace(tag, window=window)
             self.scores[name] = outcome.hop_ms, score
         oldest_ms = outcome.hop_ms - window_ms
         kept = {name: one for name, one in self.scores.items() if one[1] > 0 and one[0] >= oldest_ms}

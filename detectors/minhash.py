@@ -17,7 +17,7 @@ HASHES: Final = 64
 BANDS: Final = 16
 """16 bands of 4: a pair of similarity 0.7 shares a band with probability 0.988, one of 0.3 with 0.12."""
 
-_CHUNK_GRAMS: Final = 1 << 15  # keeps the 64 hash lanes of a chunk within 16 MiB
+_CHUNK_GRAMS: Final = 1 << 12  # keeps the 64 hash lanes of a chunk within 2 MiB, about a core's cache
 _GENERATOR = np.random.default_rng(0x4D696E48)
 _FACTORS = _GENERATOR.integers(1, 1 << 63, HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 _OFFSETS = _GENERATOR.integers(0, 1 << 63, HASHES, dtype=np.uint64)
@@ -70,8 +70,10 @@ def signatures(hashes: Grams, bounds: NDArray[np.int64]) -> Signatures:
     while first < count:
         last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + _CHUNK_GRAMS, "right")) - 1)
         part = hashes[bounds[first] : bounds[last]]
-        lanes = ((part[None, :] * _FACTORS[:, None] + _OFFSETS[:, None]) >> np.uint64(32)).astype(np.uint32)
-        out[first:last] = np.minimum.reduceat(lanes, bounds[first:last] - bounds[first], axis=1).T
+        lanes = part[None, :] * _FACTORS[:, None]
+        lanes += _OFFSETS[:, None]
+        least = np.minimum.reduceat(lanes, bounds[first:last] - bounds[first], axis=1)
+        out[first:last] = (least >> np.uint64(32)).T
         first = last
     return out
 

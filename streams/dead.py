@@ -78,7 +78,11 @@ class Place:
         NotALetter
         """
         topic, *numbers = key.rsplit("/", 4)
-        if len(numbers) < 4 or not topic or not all(re.fullmatch("[0-9]+", number) for number in numbers):
+        if (
+            len(numbers) < 4
+            or not topic
+            or not all(re.fullmatch("[0-9]{1,19}", number) for number in numbers)
+        ):
             raise NotALetter(f"{key[:200]!r} is no key of a dead letter: one looks like posts/3/1201/0/0")
         return cls(topic, *map(int, numbers))
 

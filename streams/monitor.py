@@ -132,11 +132,6 @@ class TagState:
     last_bucket: dict[int, int] = field(default_factory=dict)  # of every string, the newest row that uses it
     alert: Alert | None = None
 
-    def texts(self) -> dict[int, str]:
-        """The texts of its rows by fingerprint."""
-        prints = {k for parts in self.buckets.values() for rows in parts for k in rows["text"].tolist()}
-        return {k: self.strings[k] for k in prints if k in self.strings}
-
 
 @dataclass
 class PartitionState:
@@ -190,22 +185,17 @@ class Monitor:
     def _resume(self) -> None:
         for hashtag, tag in self.state.tags.items():
             tag.index, tag.last_bucket = TextIndex(), {}
-            tag.index.add(tag.texts())  # at once: a text for itself costs ten times as much
-            for bucket, parts in tag.buckets.items():
-                self._take_in(hashtag, tag, bucket, np.concatenate(parts))
+            buckets = sorted(tag.buckets)
+            for bucket in buckets:
+                self._holding.setdefault(bucket, set()).add(hashtag)
                 if self.state.assessed_ms is None or bucket + self.rules.hop_ms > self.state.assessed_ms:
                     self._due.setdefault(bucket + self.rules.hop_ms, set()).add(hashtag)
+            # All rows at once: most hashtags have a row or two in a bucket.
+            _take_in(tag, [(bucket, rows) for bucket in buckets for rows in tag.buckets[bucket]])
             if tag.alert is not None:
                 self._open.add(hashtag)
         for hashtag, hop in self.state.late.items():
             self._due.setdefault(hop, set()).add(hashtag)
-
-    def _take_in(self, hashtag: str, tag: TagState, bucket: int, rows: Rows) -> None:
-        self._holding.setdefault(bucket, set()).add(hashtag)
-        tag.index.add({k: tag.strings[k] for k in np.unique(rows["text"]).tolist() if k in tag.strings})
-        for key in _keys([rows]):
-            if key in tag.strings:
-                tag.last_bucket[key] = max(bucket, tag.last_bucket.get(key, bucket))
 
     def plan(self, packet: Packet, at: int | None = None) -> Delta:
         """What a packet would change.
@@ -298,7 +288,8 @@ class Monitor:
         for (hashtag, bucket), rows in delta.rows.items():
             tag = self.state.tags.setdefault(hashtag, TagState())
             tag.buckets.setdefault(bucket, []).append(rows)
-            self._take_in(hashtag, tag, bucket, rows)
+            self._holding.setdefault(bucket, set()).add(hashtag)
+            _take_in(tag, [(bucket, rows)])
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
             self._due.setdefault(hop, set()).add(hashtag)
 
@@ -423,6 +414,20 @@ def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
         new[i] = (value := row.tobytes()) not in seen
         seen.add(value)
     return rows[new]
+
+
+def _take_in(tag: TagState, parts: Sequence[tuple[int, Rows]]) -> None:
+    """Note what the rows stand for and up to when it is used; by rising bucket."""
+    if not parts:
+        return
+    rows = np.frombuffer(b"".join(rows for _, rows in parts), ROW)
+    bucket = np.repeat([bucket for bucket, _ in parts], [len(rows) for _, rows in parts]).tolist()
+    tag.index.add({k: tag.strings[k] for k in set(rows["text"].tolist()) if k in tag.strings})
+    for name in _STRING_FIELDS:
+        # Of what occurs twice the last one stays, in the newest bucket.
+        for key, newest in dict(zip(rows[name].tolist(), bucket, strict=True)).items():
+            if key in tag.strings:
+                tag.last_bucket[key] = max(newest, tag.last_bucket.get(key, newest))
 
 
 def _keys(parts: Sequence[Rows]) -> list[int]:

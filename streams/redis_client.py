@@ -8,15 +8,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import redis
-from redis import asyncio
+import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import (
-    ClusterError,
-    RedisClusterException,
-    SlotNotCoveredError,
-    TryAgainError,
-)
+from redis.exceptions import ClusterError, RedisClusterException, SlotNotCoveredError, TryAgainError
 from redis.retry import Retry
 
 from streams.settings import Settings, SettingsError, variable
@@ -34,8 +29,11 @@ RETRIES: Final = 3
 NO_HOST: Final = "localhost"
 """What an address without a host means; redis-py knows that of single servers only."""
 
-Client = asyncio.Redis | asyncio.RedisCluster
+Client = redis.asyncio.Redis | redis.asyncio.RedisCluster
+"""For a running event loop."""
+
 BlockingClient = redis.Redis | redis.RedisCluster
+"""For everybody else."""
 
 
 def connect(settings: Settings) -> Client:
@@ -55,7 +53,7 @@ def connect(settings: Settings) -> Client:
     options = _options(settings.redis_timeout_s)
     if is_cluster(settings):
         return _Cluster.from_url(settings.redis_url, host=NO_HOST, retry=retry, **options)
-    client = asyncio.Redis.from_url(settings.redis_url, retry=retry, **options)
+    client = redis.asyncio.Redis.from_url(settings.redis_url, retry=retry, **options)
     client.connection_pool.connection_class = _guarded(client.connection_pool.connection_class)
     return client
 
@@ -122,7 +120,7 @@ def _guarded(connection_class: type[Any]) -> type[Any]:
     return type(f"Guarded{connection_class.__name__}", (_Guard, connection_class), {})
 
 
-class _Cluster(asyncio.RedisCluster):
+class _Cluster(redis.asyncio.RedisCluster):
     """One that says of a cluster nobody reaches what a client of one server says: a lost connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -133,7 +131,7 @@ class _Cluster(asyncio.RedisCluster):
         for node in self.nodes_manager.startup_nodes.values():
             node.connection_class = guarded
 
-    async def initialize(self, *args: Any, **kwargs: Any) -> asyncio.RedisCluster:
+    async def initialize(self, *args: Any, **kwargs: Any) -> redis.asyncio.RedisCluster:
         with _away():
             return await super().initialize(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""Workers in memory, over one store, one log and one topic of alerts; each may stop between any two awaits."""
+"""Workers in memory over one store, one log and one topic of alerts; each may stop between any two awaits."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def _copied(held: HeldPartition) -> HeldPartition:
         held,
         marks=dict(held.marks),
         clocks=dict(held.clocks),
-        rows={
-            name: {bucket: list(parts) for bucket, parts in of.items()} for name, of in held.rows.items()
-        },
+        rows={name: {bucket: list(parts) for bucket, parts in of.items()} for name, of in held.rows.items()},
         strings={name: dict(of) for name, of in held.strings.items()},
         late=dict(held.late),
         open=dict(held.open),

@@ -1,4 +1,4 @@
-"""A Redis that keeps its data, and a cluster of three: run with deploy/redis/redis, killed and started again."""
+"""A Redis that keeps its data, and a cluster of three: run with deploy/redis/redis, killed, started again."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from builders import Arrival, flood, jumbled, lines, packets, post, talk, withou
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from memory_worker import PARTITION, Burn, Fuse, Killed, Shared, Worker
+from memory_worker import PARTITION, Fuse, Killed, Shared, Worker
 from redis.exceptions import ConnectionError as AwayError
 
 from detectors.alert import Reason
@@ -44,9 +44,16 @@ LONG: Final = "FLOODMARK_TEST_EXAMPLES"
 FEW: Final = 20
 LATENESS_MS: Final = 120_000
 SEEDS: Final = 4
-COPIES: Final = 4
-POINTS: Final = st.integers(0, 14)
-"""Places between two awaits: a packet with a hop passes about ten, taking a partition over five more."""
+COPIES: Final = 8
+
+Progress = tuple[int, Sequence[int], int]
+PROGRESS: Final = st.tuples(
+    st.integers(0, 40), st.lists(st.integers(0, 25), min_size=3, max_size=3), st.integers(0, 8)
+)
+"""So many posts, the size of batches of each source, so many packets."""
+
+POINTS: Final = st.integers(0, 20)
+"""Places between two awaits: a packet passes two, a hop six more, taking a partition over ten."""
 
 MACHINES: Final = settings(
     max_examples=int(os.environ.get(LONG, FEW)),
@@ -71,7 +78,7 @@ def _no_waiting() -> Iterator[None]:
 def settings_of(sources: int) -> Settings:
     return Settings.load(
         partitions=sources,
-        hop_s=600,
+        hop_s=1_200,
         window_s=3_600,
         lateness_s=LATENESS_MS // 1_000,
         min_posts=20,
@@ -83,13 +90,17 @@ def settings_of(sources: int) -> Settings:
 @cache
 def posts_of(day: int, seed: int) -> tuple[Post, ...]:
     """Two hours in which one hashtag is flooded and another is not, so many days after the first."""
-    first = day * 100_000
-    posts = [
-        *talk(seed, accounts=24, first=first),
-        *without(talk(seed, accounts=12, first=first + 50), hashtags=("toll",)),
-        *flood(seed, accounts=12, first=first + 5_000),
-    ]
-    return tuple(msgspec.structs.replace(one, time_ms=one.time_ms + day * DAY_MS) for one in posts)
+    if day:
+        return tuple(
+            msgspec.structs.replace(one, id=f"{one.id}{day}", time_ms=one.time_ms + day * DAY_MS)
+            for one in posts_of(0, seed)
+        )
+    return (
+        *talk(seed, accounts=24),
+        *without(talk(seed, accounts=12, first=50), hashtags=("toll",)),
+        *without(talk(seed, accounts=6, first=80), hashtags=()),
+        *flood(seed, accounts=12),
+    )
 
 
 def monitor_of(sources: int, state: PartitionState | None = None) -> Monitor:
@@ -216,7 +227,7 @@ class Exactness(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.Runner()
+        self.loop = asyncio.new_event_loop()
         self.sound = False
 
     @initialize(sources=st.integers(2, 3), seed=st.integers(0, SEEDS - 1), deal=st.integers(0, 2**16))
@@ -225,9 +236,9 @@ class Exactness(RuleBasedStateMachine):
         self.seed = seed
         self.rng = np.random.default_rng(deal)
         self.topic = Topic(sources)
-        self.sent: list[Arrival] = []
-        self.day = -1
-        self.begin_day()
+        self.day = 0
+        self.coming = self.posts_today()
+        self.sent: list[Post] = []
         self.fold = Fold(sources)
         self.shared = Shared()
         self.copies: list[dict[int, HeldPartition]] = []
@@ -237,50 +248,58 @@ class Exactness(RuleBasedStateMachine):
         self.checked: dict[str, Any] = {}
         self.owner = self.start_worker()
 
+    def posts_today(self) -> list[Arrival]:
+        return jumbled(posts_of(self.day, self.seed), self.rng, self.sources, LATENESS_MS)[::-1]
+
     def start_worker(self) -> Worker:
         return Worker(settings_of(self.sources), self.shared, self.shared.log.group)
 
     # ------------------------------------------------------------------------------------------ posts
 
-    @rule()
-    def begin_day(self) -> None:
-        """Nothing is posted until the next day, which is like the one before, with other accounts."""
-        self.day += 1
-        self.coming = jumbled(posts_of(self.day, self.seed), self.rng, self.sources, LATENESS_MS)[::-1]
+    @rule(some=PROGRESS)
+    def go_on(self, some: Progress) -> None:
+        """Posts come, some sources are read, some packets are counted."""
+        count, sizes, delivered = some
+        self.post(count)
+        self.ingest(sizes)
+        for _ in range(delivered):
+            if self.owner.at < self.fold.end:
+                self.hand(self.owner.at)
 
-    @rule(count=st.integers(1, 40))
     def post(self, count: int) -> None:
         for _ in range(min(count, len(self.coming))):
-            self.send(*self.coming.pop())
+            source, one = self.coming.pop()
+            self.topic.messages[source].append(one)
+            self.sent.append(one)
 
-    def send(self, source: int, one: Post) -> None:
-        self.topic.messages[source].append(one)
-        self.sent.append((source, one))
+    @precondition(lambda self: len(self.sent) > 50 * (self.day + 1))
+    @rule(some=PROGRESS)
+    def begin_day(self, some: Progress) -> None:
+        """Nothing more is posted until the next day."""
+        self.day += 1
+        self.coming = self.posts_today()
+        self.go_on(some)
 
     @precondition(lambda self: self.sent)
     @rule(source=st.integers(0, 2), back=st.integers(1, 30), times=st.integers(1, 3))
     def post_again(self, source: int, back: int, times: int) -> None:
-        _, one = self.sent[-min(back, len(self.sent))]
+        one = self.sent[-min(back, len(self.sent))]
         self.topic.messages[source % self.sources] += [one] * times
 
     # ---------------------------------------------------------------------------------------- packets
 
-    @rule(sizes=st.lists(st.integers(0, 25), min_size=3, max_size=3))
-    def ingest(self, sizes: list[int]) -> None:
+    def ingest(self, sizes: Sequence[int]) -> None:
         """Read the sources to their ends, in batches of such sizes; 0 leaves one behind."""
         while left := [s for s in range(self.sources) if sizes[s] and self.topic.unread(s)]:
             for source in left:
                 self.log(self.topic.packet(source, sizes[source]))
 
-    @rule(source=st.integers(0, 2), back=st.integers(1, 40))
-    def restart_ingester(self, source: int, back: int) -> None:
-        """It begins again before what it sent last, and will cut other batches."""
+    @rule(source=st.integers(0, 2), back=st.integers(1, 40), some=PROGRESS)
+    def restart_ingester(self, source: int, back: int, some: Progress) -> None:
+        """It begins again before what it sent last, and cuts other batches."""
         source %= self.sources
         self.topic.read[source] = max(0, self.topic.read[source] - back)
-
-    @rule(source=st.integers(0, 2))
-    def ingest_nothing(self, source: int) -> None:
-        self.log(self.topic.packet(source % self.sources, 0))
+        self.go_on(some)
 
     def log(self, packet: Packet) -> None:
         self.shared.log.packets.append(encode(packet))
@@ -288,21 +307,17 @@ class Exactness(RuleBasedStateMachine):
 
     # --------------------------------------------------------------------------------------- delivery
 
-    @rule(count=st.integers(1, 12))
-    def deliver(self, count: int) -> None:
-        for _ in range(count):
-            if self.owner.at < self.fold.end:
-                self.hand(self.owner.at)
-
     @precondition(lambda self: self.owner.at > self.shared.log.first)
     @rule(back=st.integers(1, 12))
     def deliver_again(self, back: int) -> None:
         self.hand(max(self.shared.log.first, self.owner.at - back))
 
-    @precondition(lambda self: self.owner.at < self.fold.end)
-    @rule(skipped=st.integers(1, 6))
-    def deliver_after_skipping(self, skipped: int) -> None:
-        self.hand(min(self.owner.at + skipped, self.fold.end - 1))
+    @rule(skipped=st.integers(1, 6), some=PROGRESS)
+    def deliver_after_skipping(self, skipped: int, some: Progress) -> None:
+        at = self.owner.at + skipped
+        self.go_on(some)
+        if self.owner.at < at < self.fold.end:
+            self.hand(at)
 
     @rule()
     def tick(self) -> None:
@@ -315,6 +330,7 @@ class Exactness(RuleBasedStateMachine):
 
     def hand(self, at: int) -> None:
         """Give the owner a packet: once it is done with it, all that this allowed was told."""
+        self.copies = [*self.copies, self.shared.copied()][-COPIES:]
         if self.attempt(self.owner, self.owner.take(at)):
             self.acknowledged = max(self.acknowledged, at + 1)
             assert len(self.shared.told) >= self.fold.told[at + 1]
@@ -333,23 +349,25 @@ class Exactness(RuleBasedStateMachine):
 
     def run(self, work: Any) -> Any:
         self.sound = False  # until the invariants hold again
-        return self.loop.run(work)
+        return self.loop.run_until_complete(work)
 
     # ---------------------------------------------------------------------------------------- workers
 
-    @rule(points=POINTS)
-    def kill(self, points: int) -> None:
+    @rule(points=POINTS, some=PROGRESS)
+    def kill(self, points: int, some: Progress) -> None:
         """The owner dies, between any two awaits of what it does next."""
 
         async def die() -> None:
             raise Killed
 
         self.owner.arm(Fuse(points, die))
+        self.go_on(some)
 
-    @rule(points=POINTS)
-    def stall(self, points: int) -> None:
+    @rule(points=POINTS, some=PROGRESS)
+    def stall(self, points: int, some: Progress) -> None:
         """The owner stands still there as after SIGSTOP, and another one takes over."""
         self.owner.arm(Fuse(points, self.owner.stall))
+        self.go_on(some)
 
     @rule()
     def replace_worker(self) -> None:
@@ -366,12 +384,13 @@ class Exactness(RuleBasedStateMachine):
         """The owner loses the partition and gets it again."""
         self.attempt(self.owner, self.owner.rejoin(self.shared.log.group))
 
-    @rule()
-    def take_over(self) -> None:
+    @rule(some=PROGRESS)
+    def take_over(self, some: Progress) -> None:
         """Another worker has the partition, and the owner does not notice."""
         self.owner.arm(None)
         self.zombies.append(self.owner)
         self.owner = self.start_worker()
+        self.go_on(some)
 
     @precondition(lambda self: self.zombies)
     @rule(which=st.integers(0, 9))
@@ -391,44 +410,36 @@ class Exactness(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------ store
 
-    @rule(points=st.integers(0, 8))
-    def lose_answer(self, points: int) -> None:
+    @rule(points=POINTS, some=PROGRESS)
+    def lose_answer(self, points: int, some: Progress) -> None:
         """The store is away for one call: before it arrives, or before its answer does."""
 
         async def be_away() -> None:
             raise AwayError
 
         self.owner.arm(Fuse(points, be_away, of_store=True))
-
-    @rule()
-    def copy_store(self) -> None:
-        self.copies = [*self.copies, self.shared.copied()][-COPIES:]
+        self.go_on(some)
 
     @precondition(lambda self: self.copies)
-    @rule(which=st.integers(0, COPIES - 1))
-    def put_store_back(self, which: int) -> None:
-        self.shared.put_back(self.copies.pop(which % len(self.copies)))
-
-    @precondition(lambda self: self.copies)
-    @rule(which=st.integers(0, COPIES - 1), points=POINTS)
-    def put_store_back_meanwhile(self, which: int, points: int) -> None:
-        self.owner.arm(Fuse(points, self.losing(self.copies.pop(which % len(self.copies)))))
+    @rule(back=st.integers(1, COPIES), points=POINTS, some=PROGRESS)
+    def put_store_back(self, back: int, points: int, some: Progress) -> None:
+        """The store has what it had some packets ago."""
+        older = self.copies[-min(back, len(self.copies))]
+        self.lose_store(older, points, some)
 
     @precondition(lambda self: self.shared.log.first == 0)
-    @rule()
-    def empty_store(self) -> None:
-        self.shared.put_back({})
+    @rule(points=POINTS, some=PROGRESS)
+    def empty_store(self, points: int, some: Progress) -> None:
+        self.lose_store({}, points, some)
 
-    @precondition(lambda self: self.shared.log.first == 0)
-    @rule(points=POINTS)
-    def empty_store_meanwhile(self, points: int) -> None:
-        self.owner.arm(Fuse(points, self.losing({})))
+    def lose_store(self, older: dict[int, HeldPartition], points: int, some: Progress) -> None:
+        self.copies = []  # what comes after it is another history
 
-    def losing(self, older: dict[int, HeldPartition]) -> Burn:
         async def lose() -> None:
             self.shared.put_back(older)
 
-        return lose
+        self.owner.arm(Fuse(points, lose))
+        self.go_on(some)
 
     @rule(back=st.integers(0, 12))
     def forget_packets(self, back: int) -> None:
@@ -484,9 +495,19 @@ class Exactness(RuleBasedStateMachine):
     # -------------------------------------------------------------------------------------------- end
 
     def teardown(self) -> None:
-        with self.loop:
+        try:
             if self.sound:
                 self.end()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End what stands still for ever."""
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
 
     def end(self) -> None:
         """Everything is posted, ends, is packed and delivered."""
@@ -510,26 +531,36 @@ class Exactness(RuleBasedStateMachine):
         self.check_posts()
 
     def check_posts(self) -> None:
-        """The posts alone, each once, one source a packet: the same assessments and alerts."""
+        """The posts alone, each once and in other packets: the same assessments, alerts and windows."""
         assert not self.fold.late
         monitor = monitor_of(self.sources)
         brought = {}
-        for packet in packets(self.sent, sources=self.sources):
+        for packet in self.alone():
             monitor.apply(monitor.plan(packet))
             brought |= {outcome.hop_ms: lines([outcome]) for outcome in hops(monitor)}
         assert brought == self.fold.hops
         assert plain_tags(monitor.state) == self.fold.states[-1]["tags"]
 
+    def alone(self) -> Iterator[Packet]:
+        """All posts, with the rows of each only where it comes first; clocks go by the others too."""
+        topic, seen = Topic(self.sources), set[str]()
+        topic.messages = self.topic.messages
+        while left := [source for source in range(self.sources) if topic.unread(source)]:
+            for source in left:
+                packet = topic.packet(source, 20)
+                new = []
+                for offset, one in enumerate(topic.messages[source][packet.start : packet.end], packet.start):
+                    if one is not None and one.id not in seen:
+                        seen.add(one.id)
+                        new.append((offset, one))
+                rows = pack(new, source, packet.start, packet.end, 1, ended=packet.ended)[0]
+                yield msgspec.structs.replace(rows, clock=packet.clock)
+
 
 class ExactnessOfTheLog(Exactness):
     """Posts are late, have absurd dates, and sources fall silent and end: the order of the log decides."""
 
-    def begin_wild(self) -> None:
-        self.strange = 0
-
-    @initialize()
-    def count_strange(self) -> None:
-        self.strange = 0
+    strange = 0
 
     @precondition(lambda self: self.sent)
     @rule(
@@ -538,7 +569,7 @@ class ExactnessOfTheLog(Exactness):
         times=st.integers(1, 4),
     )
     def post_misdated(self, source: int, away_ms: int, times: int) -> None:
-        _, last = self.sent[-1]
+        last = self.sent[-1]
         for _ in range(times):
             self.strange += 1
             one = post(10**7 + self.strange, 10**6 + self.strange % 7, 0, "the bridge that never was")
@@ -583,7 +614,9 @@ def test_the_day_of_the_machines_has_alerts_that_fire_grow_and_end(seed: int) ->
     monitor = monitor_of(1)
     told = [
         tag.reason
-        for packet in packets([(0, one) for day in (0, 1) for one in sorted(posts_of(day, seed), key=lambda p: p.time_ms)])
+        for packet in packets(
+            [(0, one) for day in (0, 1) for one in sorted(posts_of(day, seed), key=lambda p: p.time_ms)]
+        )
         for outcome in step_of(monitor, packet)
         for tag in outcome.tags
         if tag.reason.is_news

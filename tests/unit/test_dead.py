@@ -56,7 +56,10 @@ def test_a_key_names_its_place(place: Place) -> None:
     assert Place.parse(place.key) == place
 
 
-@pytest.mark.parametrize("key", ["", "posts", "posts/1/2/3", "/1/2/3/4", "posts/1/2/3/x", "posts/1/-2/3/4"])
+@pytest.mark.parametrize(
+    "key",
+    ["", "posts", "posts/1/2/3", "/1/2/3/4", "posts/1/2/3/x", "posts/1/-2/3/4", f"posts/{'9' * 5_000}/2/3/4"],
+)
 def test_what_is_no_key_is_refused_with_an_example(key: str) -> None:
     with pytest.raises(NotALetter, match=r"posts/3/1201/0/0"):
         Place.parse(key)

@@ -31,6 +31,7 @@ def test_every_policy_field_can_be_set() -> None:
         window_s=3_600,
         hop_s=30,
         lateness_s=10,
+        max_ahead_s=5,
         min_posts=7,
         min_accounts=9,
         min_share=0.5,
