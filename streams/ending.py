@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
+from aiokafka.errors import KafkaError as AIOKafkaError
 from faust.exceptions import ProducerSendError
 from kafka.errors import KafkaError
 
@@ -41,6 +42,9 @@ EXPECTED: Final = (
 )
 """Errors whose text is made for people."""
 
+BROKER_ERRORS: Final = (ProducerSendError, KafkaError, AIOKafkaError)
+"""What Faust and the two Kafka clients raise when a broker is away or refuses."""
+
 log = logging.getLogger(__name__)
 
 
@@ -52,9 +56,9 @@ def fatal() -> Iterator[None]:
     except EXPECTED as error:
         log.critical("stopping: %s", error)
         leave(STOPPED)
-    except (ProducerSendError, KafkaError) as error:
+    except BROKER_ERRORS as error:
         log.critical(
-            "stopping: the broker did not take a message (%s); it is sent again after a restart", error
+            "stopping: the broker failed (%s); what was under way is done again after a restart", error
         )
         leave(STOPPED)
     except Exception:

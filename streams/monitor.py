@@ -420,7 +420,7 @@ def _take_in(tag: TagState, parts: Sequence[tuple[int, Rows]]) -> None:
     """Note what the rows stand for and up to when it is used; by rising bucket."""
     if not parts:
         return
-    rows = np.frombuffer(b"".join(rows for _, rows in parts), ROW)
+    rows = np.frombuffer(b"".join(rows.tobytes() for _, rows in parts), ROW)
     bucket = np.repeat([bucket for bucket, _ in parts], [len(rows) for _, rows in parts]).tolist()
     tag.index.add({k: tag.strings[k] for k in set(rows["text"].tolist()) if k in tag.strings})
     for name in _STRING_FIELDS:

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from detectors.baseline import Baseline
 from streams import app, clock, topics
 from streams.embedded import StartError
-from streams.ending import EXPECTED, STOPPED
+from streams.ending import EXPECTED, STOPPED, fatal
 from streams.metrics import Metrics
 from streams.monitoring import StoreAway
 from streams.redis_client import AWAY, blocking
@@ -54,10 +54,18 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
         sys.exit(STOPPED)
     with TemporaryDirectory(prefix="floodmark-worker-") as folder:
         built = app.build(settings, metrics, store, baseline or Baseline.prior(), Path(folder))
-        runner = faust.Worker(built, quiet=True, override_logging=False, redirect_stdouts=False)
+        runner = _Runner(built, quiet=True, override_logging=False, redirect_stdouts=False)
         runner.spinner = None  # it writes the terminal's codes into logs
         runner.execute_from_commandline()
     sys.exit(0)
+
+
+class _Runner(faust.Worker):
+    """A worker that says in one line what went wrong while it started, with the status for that."""
+
+    async def start(self) -> None:
+        with fatal():
+            await super().start()
 
 
 def same_topics(settings: Settings, topic_ids: str | None) -> None:
@@ -80,10 +88,9 @@ def same_topics(settings: Settings, topic_ids: str | None) -> None:
         known = held.decode()
     if known != topic_ids:
         raise TopicMismatchError(
-            f"topic {settings.posts_topic} or {settings.rows_topic} was made anew since the state in Redis was"
-            f" written (their ids were {known}, now they are {topic_ids}): choose another"
-            f" {variable('key_prefix')} and {variable('group')}, or delete the keys that start with"
-            f" {settings.key_prefix}: and choose another {variable('group')}"
+            f"topic {settings.posts_topic} or {settings.rows_topic} was made anew since the state in Redis"
+            f" was written (their ids were {known}, now they are {topic_ids}): choose another"
+            f" {variable('key_prefix')} and {variable('group')}"
         )
 
 

@@ -445,7 +445,7 @@ async def test_scripts_are_sent_again_to_a_redis_that_forgot_them(redis_settings
 
 
 async def test_a_packet_whose_answer_was_lost_counts_once(redis_url: str) -> None:
-    # One server only: the client of a cluster finds its nodes by itself and goes round whatever is in between.
+    # One server only: the client of a cluster finds its nodes by itself and goes round a proxy.
     redis_settings = Settings.load(redis_url=redis_url, key_prefix="lost-answer")
     async with _losing_answers(redis_url) as (url, lose):
         through = redis_settings.model_copy(update={"redis_url": url})

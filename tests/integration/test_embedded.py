@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -136,6 +136,22 @@ def test_a_worker_without_redis_or_broker_says_so_in_one_line_and_ends_with_3(tm
     assert "Traceback" not in worker.stderr
 
 
+def test_a_broker_that_goes_away_while_a_worker_starts_is_said_in_one_line(tmp_path: Path) -> None:
+    """After its topics were looked at, and before Faust connects."""
+    code = """
+from streams import topics, worker
+from streams.settings import Settings
+topics.ensure = lambda settings: None
+worker.run(Settings.load())
+"""
+    with embedded.redis_server(tmp_path) as redis_url:
+        settings = Settings.load(kafka_url=f"kafka://{NOBODY}", redis_url=redis_url, metrics_port=0)
+        done = run_worker(settings, command=["-c", code])
+    assert done.returncode == STOPPED
+    assert "stopping: the broker failed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_setting_that_is_wrong_stops_a_worker_with_its_name() -> None:
     environ = live.environment(Settings.load(metrics_port=0)) | {"FLOODMARK_PARTITIONS": "0"}
     worker = run_worker(None, environ)
@@ -145,11 +161,14 @@ def test_a_setting_that_is_wrong_stops_a_worker_with_its_name() -> None:
 
 
 def run_worker(
-    settings: Settings | None, environ: dict[str, str] | None = None
+    settings: Settings | None,
+    environ: dict[str, str] | None = None,
+    command: Sequence[str] = ("-m", "streams.worker"),
 ) -> subprocess.CompletedProcess[str]:
     env = environ if settings is None else live.environment(settings)
-    command = [sys.executable, "-m", "streams.worker"]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, *command], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_replay_sends_posts_of_one_message_in_one_format_and_ends_every_partition(tmp_path: Path) -> None:
