@@ -52,6 +52,8 @@ class Options:
     rounds: int
     scale: float
     broker: str
+    fsync: str
+    idle_s: int
     quick: bool
     out: Path
 
@@ -61,7 +63,7 @@ class Options:
         quick = " --quick" if self.quick else ""
         return (
             f"python -m benchmarks.chaos --kills {self.kills} --seed {self.seed} --rounds {self.rounds}"
-            f" --scale {self.scale:g} --broker {self.broker}{quick}"
+            f" --scale {self.scale:g} --broker {self.broker} --fsync {self.fsync} --idle-s {self.idle_s}{quick}"
         )
 
     @property
@@ -99,7 +101,7 @@ def measure(options: Options, folder: Path, console: Console) -> Iterator[Report
     """Run all rounds; gives after each what there is so far."""
     with ExitStack() as exits:
         exits.enter_context(embedded.stopping_on_sigterm())
-        arena = chaos_round.open_arena(folder, exits, options.broker)
+        arena = chaos_round.open_arena(folder, exits, options.broker, options.fsync, options.idle_s)
         settings = Settings.load(**chaos_round.settings_of(arena, "case"))
         strikes = plan(options.kills, arena.kinds, random.Random(f"{options.seed} kills"))
         told = exits.enter_context(screen(console, options.kills))
@@ -164,6 +166,8 @@ def options_of(arguments: argparse.Namespace) -> Options:
         rounds=arguments.rounds or (1 if quick else ROUNDS),
         scale=arguments.scale or (QUICK_SCALE if quick else 1.0),
         broker=arguments.broker,
+        fsync=arguments.fsync,
+        idle_s=arguments.idle_s,
         quick=quick,
         out=arguments.out,
     )
@@ -179,6 +183,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--broker", choices=(BROKER, "embedded"), default=BROKER, help="the embedded one is not killed"
     )
+    how = "everysec: Redis may lose what it acknowledged in the last second"
+    out.add_argument("--fsync", choices=("always", "everysec"), default="always", help=how)
+    out.add_argument("--idle-s", type=int, default=60, help="wall time a partition may be silent, default 60")
     out.add_argument("--quick", action="store_true", help=f"{QUICK_KILLS} kills, a small case, one round")
     out.add_argument("--out", type=Path, default=RESULT, help="where the result goes; its JSON beside it")
     return out

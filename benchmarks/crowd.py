@@ -1,4 +1,4 @@
-"""A made stream: people talk under many hashtags, and one hashtag after the other is flooded by a small group.
+"""A made stream: people talk under many hashtags, and one after the other is flooded by a small group.
 
 All words are invented, so nothing in it is anybody's. It is for speed: how right Floodmark is, is measured on
 other posts (benchmarks/quality.md).
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.table import DAY_MS
 from streams.posts import Post
@@ -80,20 +81,20 @@ class Crowd:
         In all.
     span_s : int
         Event time from the first to the last.
-    floods : bool
-        False: everybody just talks.
+    busy_share : float
+        See `BUSY_SHARE`.
     """
 
     posts: int
     span_s: int
-    floods: bool = True
+    busy_share: float = BUSY_SHARE
     seed: int = 0
 
     @property
     def flooded(self) -> int:
         """How many hashtags are flooded, wholly or in part."""
         begun = -(-(self.span_s - FIRST_FLOOD_S) // FLOOD_EVERY_S)
-        return min(FLOODED_TAGS, max(0, begun)) if self.floods else 0
+        return min(FLOODED_TAGS, max(0, begun))
 
 
 def posts(crowd: Crowd) -> list[Post]:
@@ -132,7 +133,7 @@ def _talk(crowd: Crowd, count: int, first: int) -> Iterator[Post]:
     """People with words, times, clients and ages of their own."""
     rng = np.random.default_rng((crowd.seed, 2))
     vocabulary = _vocabulary(rng)
-    tags = _tags(rng, count)
+    tags = _tags(rng, count, crowd.busy_share)
     own = rng.integers(0, _WORDS, (int(tags.max(initial=0)) + 1, _OWN_WORDS))
     about = own[tags[:, None], rng.integers(0, _OWN_WORDS, (count, 3))]
     words = np.concatenate((about, rng.integers(0, _WORDS, (count, 8))), axis=1)
@@ -152,12 +153,12 @@ def _talk(crowd: Crowd, count: int, first: int) -> Iterator[Post]:
         )
 
 
-def _tags(rng: np.random.Generator, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _tags(rng: np.random.Generator, count: int, busy_share: float) -> NDArray[np.int64]:
     """The number of each post's hashtag: the busy ones first, then the thin ones."""
-    thin = max(1, round(count * (1 - BUSY_SHARE) / THIN_POSTS))
+    thin = max(1, round(count * (1 - busy_share) / THIN_POSTS))
     weight = 1 / np.arange(1, BUSY_TAGS + 1)
     busy = rng.choice(BUSY_TAGS, count, p=weight / weight.sum())
-    return np.where(rng.random(count) < BUSY_SHARE, busy, BUSY_TAGS + rng.integers(0, thin, count))
+    return np.where(rng.random(count) < busy_share, busy, BUSY_TAGS + rng.integers(0, thin, count))
 
 
 def tag(number: int) -> str:

@@ -43,6 +43,8 @@ class Server:
         What to call it to people.
     port : int
         Where it listens.
+    options : str
+        For its first start.
 
     Attributes
     ----------
@@ -50,14 +52,14 @@ class Server:
         Whether the process that ran last was killed by us.
     """
 
-    def __init__(self, kind: str, folder: Path, name: str, port: int) -> None:
+    def __init__(self, kind: str, folder: Path, name: str, port: int, *options: str) -> None:
         self.folder = folder
         self.name = name
         self.url = f"{kind}://{embedded.LOOPBACK}:{port}" + ("/0" if kind == "redis" else "")
         self.log = folder / f"{kind}.log"
         self.killed = False
         self._kind = kind
-        self._options = ["--port", str(port)] if kind == "redis" else []
+        self._options = options
         self._exits = ExitStack()
 
     def launch(self) -> None:
@@ -116,10 +118,16 @@ def kafka(folder: Path) -> Server:
     return Server("kafka", folder, "Apache Kafka", port)
 
 
-def redis(folder: Path) -> Server:
-    """A Redis without data; not started yet."""
+def redis(folder: Path, fsync: str) -> Server:
+    """A Redis without data; not started yet.
+
+    Parameters
+    ----------
+    fsync : str
+        "always", or "everysec", with which it may lose what it acknowledged last.
+    """
     (port,) = free_ports(1)
-    return Server("redis", folder, "Redis", port)
+    return Server("redis", folder, "Redis", port, "--port", str(port), "--fsync", fsync)
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from streams.settings import Settings, variable
 MAX_BATCH_BYTES: Final = 2**20
 """Payload bytes after which a micro-batch goes, so that its packets stay far below what a broker takes."""
 
+
+ABANDONED_S: Final = 3_600.0
+"""Wall time of silence after which a source counts as ended: a replay that was killed says no more."""
 
 MAX_PACKET_BYTES: Final = 12 * 2**20
 """Three quarters of `topics.MAX_MESSAGE_BYTES`, which brokers and clients are told to take."""
@@ -54,8 +58,10 @@ Exhausted = Callable[[int], Awaitable[int | None]]
 class _Batch:
     """What was read from one source partition and not sent yet; `start` is None before the first message.
 
-    `quiet_s` is the moment since which nothing came; None once the source was said to be idle.
+    `quiet_s` is the moment since which nothing came, `patience_s` the silence at which to speak of it.
     """
+
+    patience_s: float
 
     start: int | None = None
     messages: list[Message] = field(default_factory=list)
@@ -63,7 +69,7 @@ class _Batch:
     payloads: int = 0
     size: int = 0
     since_s: float = 0.0
-    quiet_s: float | None = field(default_factory=clock.monotonic_s)
+    quiet_s: float = field(default_factory=clock.monotonic_s)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -89,7 +95,7 @@ class Ingestion:
     def assign(self, sources: Collection[int]) -> None:
         """Begin anew with these source partitions."""
         self._assigned = frozenset(sources)
-        self._batches = {source: _Batch() for source in sources}
+        self._batches = {source: _Batch(self._settings.idle_s) for source in sources}
 
     async def release(self) -> None:
         """Let the batch that is being sent finish and forget the others: the next owner reads them again."""
@@ -114,7 +120,7 @@ class Ingestion:
             now_s = clock.monotonic_s()
             if not batch.messages:
                 batch.since_s = now_s
-            batch.quiet_s = now_s
+            batch.quiet_s, batch.patience_s = now_s, self._settings.idle_s
             batch.messages.append(message)
             batch.acknowledge.append(acknowledge)
             batch.payloads += message.value.count(b"\n") + 1
@@ -134,22 +140,24 @@ class Ingestion:
                     await self._say_idle(source, batch)
 
     def _silent(self, source: int, batch: _Batch, now_s: float) -> bool:
-        quiet = batch.quiet_s is not None and now_s - batch.quiet_s >= self._settings.idle_s
-        return quiet and not batch.messages and source in self._assigned
+        return source in self._assigned and not batch.messages and now_s - batch.quiet_s >= batch.patience_s
 
     async def _say_idle(self, source: int, batch: _Batch) -> None:
         """Tell all monitors not to wait for a source, if the broker says that nothing is unread there.
 
-        Silence alone proves nothing: the worker that reads the source may be the one that is away.
+        Silence alone proves nothing: the worker that reads the source may be the one that is away. After a
+        long silence the source has ended, even if the replay that began on it never said so.
         """
         at = await self._exhausted(source)
-        batch.quiet_s = clock.monotonic_s()  # asked again after as long, if there is something
+        silent_s = clock.monotonic_s() - batch.quiet_s
         if at is None:
+            batch.patience_s = silent_s + self._settings.idle_s
             return
+        ended = silent_s >= ABANDONED_S
         start = at if batch.start is None else batch.start
-        packets = pack([], source, start, start, self._settings.partitions, idle=True)
+        packets = pack([], source, start, start, self._settings.partitions, idle=True, ended=ended)
         await self._send_all(source, [], [encode(packet) for packet in packets])
-        batch.quiet_s = None
+        batch.patience_s = math.inf if ended else max(ABANDONED_S, silent_s)
 
     def _next(self, batch: _Batch) -> int:
         return batch.messages[-1].offset + 1 if batch.messages else batch.start or 0

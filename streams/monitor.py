@@ -260,7 +260,9 @@ class Monitor:
         news = expected is None or packet.end > expected or (packet.idle and packet.start == expected)
         if not news:
             return clock
-        return clock.advance(packet.clock, expected or 0, idle=packet.idle, ended=packet.ended)
+        return clock.advance(
+            packet.clock, expected or 0, idle=packet.idle, begun=packet.begun, ended=packet.ended
+        )
 
     def _visible(self, bucket: int) -> bool:
         """Whether a later hop can see the rows of a bucket."""
@@ -335,7 +337,7 @@ class Monitor:
         parts = [rows for b, bucket in tag.buckets.items() if start_ms <= b < hop_ms for rows in bucket]
         if tag.alert is None and sum(map(len, parts)) < self.rules.min_posts:
             return None
-        rows = distinct(np.concatenate(parts)) if parts else np.empty(0, ROW)
+        rows = distinct(_joined(parts))
         if tag.alert is None and len(rows) < self.rules.min_posts:
             return None
         window = Window(name, start_ms, hop_ms, rows, _group(tag.index, rows), tag.strings)
@@ -377,7 +379,7 @@ class Monitor:
         return tuple(self._evict_tag(name, self.state.tags[name], old[name]) for name in sorted(old))
 
     def _evict_tag(self, name: str, tag: TagState, old: list[int]) -> Evicted:
-        rows = distinct(np.concatenate([rows for bucket in old for rows in tag.buckets.pop(bucket)]))
+        rows = distinct(_joined([rows for bucket in old for rows in tag.buckets.pop(bucket)]))
         strings = {k: tag.strings[k] for k in _keys([rows]) if k in tag.strings}
         forgotten = tuple(k for k in strings if tag.last_bucket[k] <= old[-1])
         for key in forgotten:
@@ -416,11 +418,20 @@ def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
     return rows[new]
 
 
+def _joined(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, one after the other.
+
+    By their bytes: `np.concatenate` goes through the fields anew for every part, and live there is one for
+    every packet.
+    """
+    return np.frombuffer(b"".join([rows.tobytes() for rows in parts]), ROW)
+
+
 def _take_in(tag: TagState, parts: Sequence[tuple[int, Rows]]) -> None:
     """Note what the rows stand for and up to when it is used; by rising bucket."""
     if not parts:
         return
-    rows = np.frombuffer(b"".join(rows.tobytes() for _, rows in parts), ROW)
+    rows = _joined([rows for _, rows in parts])
     bucket = np.repeat([bucket for bucket, _ in parts], [len(rows) for _, rows in parts]).tolist()
     tag.index.add({k: tag.strings[k] for k in set(rows["text"].tolist()) if k in tag.strings})
     for name in _STRING_FIELDS:

@@ -98,6 +98,7 @@ class TopicNews:
         self._producers: dict[int, AIOKafkaProducer] = {}
         self._told_ms: dict[int, int] = {}
         self._register: AIOKafkaConsumer | None = None
+        self._registering = asyncio.Lock()
 
     @property
     def group(self) -> str:
@@ -208,20 +209,25 @@ class TopicNews:
         return await register.committed(self._cell(partition)) or 0
 
     async def _registered(self) -> AIOKafkaConsumer:
-        """A client of the register's group that is no member of it."""
-        if self._register is None:
-            register = AIOKafkaConsumer(
-                bootstrap_servers=list(self._settings.kafka_servers),
-                client_id="floodmark-told",
-                group_id=self.group,
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-            )
-            await register.start()
-            cells = [self._cell(partition) for partition in range(self._settings.partitions)]
-            register.assign(cells)
-            self._register = register
-        return self._register
+        """A client of the register's group that is no member of it; one for all partitions."""
+        async with self._registering:  # partitions are taken over at the same time
+            if self._register is None:
+                register = AIOKafkaConsumer(
+                    bootstrap_servers=list(self._settings.kafka_servers),
+                    client_id="floodmark-told",
+                    group_id=self.group,
+                    enable_auto_commit=False,
+                    isolation_level="read_committed",
+                )
+                try:
+                    await register.start()
+                except BaseException:
+                    await register.stop()
+                    raise
+                cells = [self._cell(partition) for partition in range(self._settings.partitions)]
+                register.assign(cells)
+                self._register = register
+            return self._register
 
     def _away(self, since_s: float, error: Exception) -> None:
         away_s = clock.monotonic_s() - since_s

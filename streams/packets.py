@@ -61,6 +61,8 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
         How event time went on, by rising offset; over all posts of the batch, not only those with rows here.
     idle : bool
         The source has been silent for so long that nobody is to wait for it; `start` equals `end`.
+    begun : bool
+        An archive begins, or goes on, on the source: its silence means nothing until it ends.
     ended : bool
         The source said that nothing more will come.
     hashtags, counts : lists
@@ -79,6 +81,7 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
     end: int
     clock: list[Stretch]
     idle: bool
+    begun: bool
     ended: bool
     hashtags: list[str]
     counts: list[int]
@@ -157,6 +160,7 @@ def pack(
     partitions: int,
     *,
     idle: bool = False,
+    begun: bool = False,
     ended: bool = False,
 ) -> list[Packet]:
     """Turn a micro-batch into one packet per destination partition.
@@ -171,7 +175,7 @@ def pack(
         Offsets covered, half-open; posts that could not be read are covered too.
     partitions : int
         Number of destination partitions.
-    idle, ended : bool
+    idle, begun, ended : bool
         See `Packet`.
     """
     per_tag: dict[str, list[tuple[int, tuple[int, ...], Mapping[int, str]]]] = {}
@@ -185,7 +189,7 @@ def pack(
     per_partition: list[list[str]] = [[] for _ in range(partitions)]
     for hashtag in sorted(per_tag):
         per_partition[partition_of(hashtag, partitions)].append(hashtag)
-    head = Packet(VERSION, source, start, end, stretches(posts), idle, ended, [], [], b"", b"", {})
+    head = Packet(VERSION, source, start, end, stretches(posts), idle, begun, ended, [], [], b"", b"", {})
     return [_filled(head, tags, [per_tag[tag] for tag in tags]) for tags in per_partition]
 
 

@@ -14,6 +14,9 @@ from streams.posts import InvalidPost, Post, not_ahead
 PUNCTUATION: Final = "floodmark-punctuation"
 """Header of a message without posts; its value says what it means."""
 
+BEGIN: Final = b"begin"
+"""Punctuation: an archive begins on this partition, and until its end silence means nothing."""
+
 END: Final = b"end"
 """Punctuation: nothing more will come on this partition, so that the last windows close."""
 
@@ -101,9 +104,10 @@ def ingest(
     posts: list[tuple[int, Post]] = []
     dead: list[DeadLetter] = []
     counts: Counter[str] = Counter(posts=0, untagged=0, control=0, invalid=0)
-    ended = False
+    begun = ended = False
     for message in batch:
         if PUNCTUATION in message.headers:
+            begun = message.headers[PUNCTUATION] == BEGIN
             ended = message.headers[PUNCTUATION] == END
             continue
         latest_ms = None
@@ -124,4 +128,4 @@ def ingest(
                 else:
                     counts["control"] += 1
     end = batch[-1].offset + 1
-    return Ingested(pack(posts, source, start, end, partitions, ended=ended), dead, counts)
+    return Ingested(pack(posts, source, start, end, partitions, begun=begun, ended=ended), dead, counts)

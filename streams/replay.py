@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from streams import archive, clock, dead, topics
 from streams.archive import Record
 from streams.dead import Place
-from streams.pipeline import END, FORMAT, PUNCTUATION
+from streams.pipeline import BEGIN, END, FORMAT, PUNCTUATION
 from streams.posts import InvalidPost, Post
 from streams.sending import MAX_VALUE_BYTES, Sink, TooLarge, Topic, producing
 from streams.settings import Settings
@@ -156,7 +156,7 @@ def send(
     advance: Advance | None = None,
     bury: Bury | None = None,
 ) -> Replayed:
-    """Send records that are in event-time order, round robin over the partitions, and the end to every one.
+    """Send records that are in event-time order, round robin over the partitions; begin and end every one.
 
     Since messages follow each other in event time, whatever is still to come is no older than the newest post
     of any partition: no post can be late.
@@ -170,6 +170,8 @@ def send(
     pace = _Pace(speed)
     patience_ms = None if speed is None else PATIENCE_S * 1_000 * speed
     posts = payloads = sent = seen = 0
+    for partition in range(partitions):
+        sink.send(b"", [(PUNCTUATION, BEGIN)], partition)
     for number, message in enumerate(_messages(records, posts_per_message, patience_ms)):
         pace.wait(message.last_ms)
         for part in _sent(message, sink, number % partitions, bury):

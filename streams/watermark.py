@@ -71,6 +71,8 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         The source has been silent for so long that nobody waits for it.
     ended : bool
         The source said that nothing more will come.
+    replaying : bool
+        An archive began and has not ended: until then the source is not idle, however long it is silent.
     """
 
     newest_ms: int | None = None
@@ -78,9 +80,16 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     leap_posts: int = 0
     idle: bool = False
     ended: bool = False
+    replaying: bool = False
 
     def advance(
-        self, batch: Iterable[Stretch], since: int = 0, *, idle: bool = False, ended: bool = False
+        self,
+        batch: Iterable[Stretch],
+        since: int = 0,
+        *,
+        idle: bool = False,
+        begun: bool = False,
+        ended: bool = False,
     ) -> SourceClock:
         """The clock after a batch.
 
@@ -89,15 +98,17 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         batch : by rising offset
         since : int
             Offset before which posts have been seen already.
-        idle, ended : bool
+        idle, begun, ended : bool
             What the source said with this batch. Without posts, what it said before stands.
         """
         counted = [(stretch.tick * TICK_MS, stretch.since(since)) for stretch in batch]
         newest, leap = self.newest_ms, (self.leap_ms, self.leap_posts)
         for time_ms, posts in counted:
             newest, leap = _after(newest, leap, time_ms, posts)
-        silent = not any(posts for _, posts in counted)
-        return SourceClock(newest, *leap, idle or (self.idle and silent), ended or (self.ended and silent))
+        silent = not begun and not any(posts for _, posts in counted)
+        replaying = not ended and (begun or self.replaying)
+        idle = not replaying and (idle or (self.idle and silent))
+        return SourceClock(newest, *leap, idle, ended or (self.ended and silent), replaying)
 
 
 def _after(

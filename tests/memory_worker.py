@@ -83,6 +83,11 @@ class Shared:
         held = self.partitions.get(PARTITION)
         return None if held is None else held.writer
 
+    @property
+    def teller(self) -> object:
+        """Whose news are taken; None if nobody's were."""
+        return self.tellers.get(PARTITION)
+
     def copied(self) -> dict[int, HeldPartition]:
         """What is stored now; who may write it is part of it."""
         return {partition: _copied(held) for partition, held in self.partitions.items()}
@@ -124,13 +129,14 @@ class Worker:
         self.at = at
         self.loads = 0
         self.store = MemoryStore(shared.partitions)
+        self.news = MemoryNews(shared.told, shared.hops_told, shared.tellers)
         self._shared = shared
         self._fuse: Fuse | None = None
         self._stalled = asyncio.Event()
         self._woken = asyncio.Event()
         self._task: asyncio.Future[None] | None = None
         store: Any = _Burning(self.store, self._store_point, self._seen)
-        news: Any = _Burning(MemoryNews(shared.told, shared.hops_told, shared.tellers), self._point)
+        news: Any = _Burning(self.news, self._point)
         metrics = Metrics(CollectorRegistry())
         self._monitoring = Monitoring(
             settings, metrics, store, news, self._opened, self._send, Baseline.prior()

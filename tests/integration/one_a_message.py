@@ -11,6 +11,8 @@ from streams.settings import Settings
 def send(settings: Settings, records: Sequence[archive.Record], first: int, *, end: bool) -> None:
     """Send records to `posts` as messages `first`, `first` + 1, …, one post each, as replay does."""
     with replay.producing(settings) as sink:
+        for partition in range(settings.partitions) if records else ():
+            sink.send(b"", [(pipeline.PUNCTUATION, pipeline.BEGIN)], partition)
         for number, record in enumerate(records, first):
             headers = [(pipeline.FORMAT, record.format.encode())] if record.format else []
             sink.send(record.payload, headers, number % settings.partitions)

@@ -171,7 +171,9 @@ def run_worker(
     )
 
 
-def test_replay_sends_posts_of_one_message_in_one_format_and_ends_every_partition(tmp_path: Path) -> None:
+def test_replay_sends_posts_of_one_message_in_one_format_and_begins_and_ends_every_partition(
+    tmp_path: Path,
+) -> None:
     records = [archive.Record(b'{"n": %d}' % n, "x", n, [], "floodmark" if n < 5 else None) for n in range(7)]
     sent: list[tuple[bytes, list[tuple[str, bytes]], int]] = []
 
@@ -183,9 +185,11 @@ def test_replay_sends_posts_of_one_message_in_one_format_and_ends_every_partitio
     result = replay.send(
         records, Sink(), 2, posts_per_message=3, advance=lambda count, time_ms: told.append(count)
     )
-    assert [value.count(b"\n") + 1 for value, _, _ in sent[:3]] == [3, 2, 2]
-    assert [partition for _, _, partition in sent] == [0, 1, 0, 0, 1]
-    assert [dict(headers).get("format") for _, headers, _ in sent[:3]] == [b"floodmark", b"floodmark", None]
-    assert [headers for _, headers, _ in sent[3:]] == [[("floodmark-punctuation", b"end")]] * 2
+    begin, posts, end = sent[:2], sent[2:5], sent[5:]
+    assert [value.count(b"\n") + 1 for value, _, _ in posts] == [3, 2, 2]
+    assert [partition for _, _, partition in sent] == [0, 1, 0, 1, 0, 0, 1]
+    assert [dict(headers).get("format") for _, headers, _ in posts] == [b"floodmark", b"floodmark", None]
+    assert [headers for _, headers, _ in begin] == [[("floodmark-punctuation", b"begin")]] * 2
+    assert [headers for _, headers, _ in end] == [[("floodmark-punctuation", b"end")]] * 2
     assert told == [3, 2, 2]
     assert result.messages == 3

@@ -52,10 +52,10 @@ def replayed(path: Path, partitions: int, posts_per_message: int) -> Topic:
     return topic
 
 
-def in_process(topic: Topic, batch: int = 7) -> list[bytes]:
+def in_process(topic: Topic, batch: int = 7, rules: Rules | None = None) -> list[bytes]:
     """The news of all partitions without broker, worker or store."""
     count = len(topic.partitions)
-    monitors = [Monitor(p, range(count), Rules(), Baseline.prior()) for p in range(count)]
+    monitors = [Monitor(p, range(count), rules or Rules(), Baseline.prior()) for p in range(count)]
     waiting = [deque(messages) for messages in topic.partitions]
     news: list[bytes] = []
     while any(waiting):

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import pytest
-from builders import Arrival, flood, jumbled, lines, packets, post, talk, without
+from builders import HASHTAG, Arrival, flood, jumbled, lines, packets, post, talk, without
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -30,7 +30,7 @@ from detectors.baseline import Baseline
 from detectors.table import DAY_MS
 from streams import monitoring
 from streams.memory_store import HeldPartition, MemoryStore
-from streams.monitor import Monitor, Outcome, PartitionState
+from streams.monitor import Gap, Monitor, Outcome, PartitionState
 from streams.output import alert_json
 from streams.packets import Packet, encode, pack
 from streams.posts import Post
@@ -44,11 +44,12 @@ LONG: Final = "FLOODMARK_TEST_EXAMPLES"
 FEW: Final = 20
 LATENESS_MS: Final = 120_000
 SEEDS: Final = 4
+QUIET: Final = "toll"
 COPIES: Final = 8
 
 Progress = tuple[int, Sequence[int], int]
 PROGRESS: Final = st.tuples(
-    st.integers(0, 40), st.lists(st.integers(0, 25), min_size=3, max_size=3), st.integers(0, 8)
+    st.integers(0, 15), st.lists(st.integers(0, 9), min_size=3, max_size=3), st.integers(0, 8)
 )
 """So many posts, the size of batches of each source, so many packets."""
 
@@ -89,7 +90,7 @@ def settings_of(sources: int) -> Settings:
 
 @cache
 def posts_of(day: int, seed: int) -> tuple[Post, ...]:
-    """Two hours in which one hashtag is flooded and another is not, so many days after the first."""
+    """Two hours in which one hashtag is flooded and another soon falls silent, days after the first."""
     if day:
         return tuple(
             msgspec.structs.replace(one, id=f"{one.id}{day}", time_ms=one.time_ms + day * DAY_MS)
@@ -97,7 +98,7 @@ def posts_of(day: int, seed: int) -> tuple[Post, ...]:
         )
     return (
         *talk(seed, accounts=24),
-        *without(talk(seed, accounts=12, first=50), hashtags=("toll",)),
+        *without(talk(seed, accounts=16, first=50, span_s=1_500), hashtags=(QUIET,)),
         *without(talk(seed, accounts=6, first=80), hashtags=()),
         *flood(seed, accounts=12),
     )
@@ -395,18 +396,18 @@ class Exactness(RuleBasedStateMachine):
     @precondition(lambda self: self.zombies)
     @rule(which=st.integers(0, 9))
     def wake_zombie(self, which: int) -> None:
-        """It goes on; unless it takes the partition over again, it changes nothing."""
+        """It goes on; where another one has taken over, it changes nothing, unless it takes over again."""
         zombie = self.zombies.pop(which % len(self.zombies))
-        is_writer, loads, before = self.shared.writer is zombie.store, zombie.loads, self.seen()
+        loads, stored, told = zombie.loads, self.stored(), len(self.shared.told)
+        may_write, may_tell = self.shared.writer is zombie.store, self.shared.teller is zombie.news
         if zombie.stalled:
             self.attempt(zombie, zombie.wake())
         elif self.shared.log.first <= zombie.at < self.fold.end:
             done = self.attempt(zombie, zombie.take(zombie.at))
-            assert not done or is_writer or zombie.loads > loads
-        assert self.seen() == before or is_writer or zombie.loads > loads
-
-    def seen(self) -> tuple[dict[str, Any], int]:
-        return self.stored(), len(self.shared.told)
+            assert not done or may_write or zombie.loads > loads
+        if zombie.loads == loads:
+            assert may_write or self.stored() == stored
+            assert may_tell or len(self.shared.told) == told
 
     # ------------------------------------------------------------------------------------------ store
 
@@ -423,23 +424,32 @@ class Exactness(RuleBasedStateMachine):
     @precondition(lambda self: self.copies)
     @rule(back=st.integers(1, COPIES), points=POINTS, some=PROGRESS)
     def put_store_back(self, back: int, points: int, some: Progress) -> None:
-        """The store has what it had some packets ago."""
+        """The store has what it had some packets ago, and all workers die with it."""
         older = self.copies[-min(back, len(self.copies))]
-        self.lose_store(older, points, some)
+        self.copies = []  # what comes after it is another history
+
+        async def lose() -> None:
+            self.shared.put_back(older)
+            self.zombies.clear()
+            raise Killed
+
+        self.owner.arm(Fuse(points, lose))
+        self.go_on(some)
 
     @precondition(lambda self: self.shared.log.first == 0)
     @rule(points=POINTS, some=PROGRESS)
     def empty_store(self, points: int, some: Progress) -> None:
-        self.lose_store({}, points, some)
+        self.lose_store({}, points)
+        self.go_on(some)
 
-    def lose_store(self, older: dict[int, HeldPartition], points: int, some: Progress) -> None:
+    def lose_store(self, older: dict[int, HeldPartition], points: int) -> None:
+        """What is stored is lost for something older, and the workers live."""
         self.copies = []  # what comes after it is another history
 
         async def lose() -> None:
             self.shared.put_back(older)
 
         self.owner.arm(Fuse(points, lose))
-        self.go_on(some)
 
     @rule(back=st.integers(0, 12))
     def forget_packets(self, back: int) -> None:
@@ -503,8 +513,10 @@ class Exactness(RuleBasedStateMachine):
 
     def close(self) -> None:
         """End what stands still for ever."""
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
+        if standing := asyncio.all_tasks(self.loop):
+            for task in standing:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.wait(standing))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
@@ -565,16 +577,19 @@ class ExactnessOfTheLog(Exactness):
     @precondition(lambda self: self.sent)
     @rule(
         source=st.integers(0, 2),
-        away_ms=st.sampled_from((-47 * 365 * DAY_MS, -3_600_000, -600_000, 3_600_000, 5 * 365 * DAY_MS)),
+        away_ms=st.sampled_from((-47 * 365 * DAY_MS, -2_400_000, -600_000, 3_600_000, 5 * 365 * DAY_MS)),
         times=st.integers(1, 4),
+        hashtag=st.sampled_from((HASHTAG, QUIET)),
+        some=PROGRESS,
     )
-    def post_misdated(self, source: int, away_ms: int, times: int) -> None:
+    def post_misdated(self, source: int, away_ms: int, times: int, hashtag: str, some: Progress) -> None:
         last = self.sent[-1]
         for _ in range(times):
             self.strange += 1
             one = post(10**7 + self.strange, 10**6 + self.strange % 7, 0, "the bridge that never was")
-            one = msgspec.structs.replace(one, time_ms=last.time_ms + away_ms)
+            one = msgspec.structs.replace(one, time_ms=last.time_ms + away_ms, hashtags=(hashtag,))
             self.topic.messages[source % self.sources].append(one)
+        self.go_on(some)
 
     @rule(source=st.integers(0, 2))
     def fall_silent(self, source: int) -> None:
@@ -627,3 +642,23 @@ def test_the_day_of_the_machines_has_alerts_that_fire_grow_and_end(seed: int) ->
 def step_of(monitor: Monitor, packet: Packet) -> Iterator[Outcome]:
     monitor.apply(monitor.plan(packet))
     return hops(monitor)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=(AssertionError, Gap), reason="a store compares only the mark of one source"
+)
+@pytest.mark.parametrize("points", range(3))
+def test_a_store_that_goes_back_under_a_running_worker_is_found_out(points: int) -> None:
+    """Before a packet is stored, before its hop is told, and before that is stored."""
+    history = Exactness()
+    try:
+        history.begin(sources=2, seed=0, deal=0)
+        history.go_on((60, (9, 9, 9), 99))
+        older = history.shared.copied()
+        history.go_on((20, (9, 0, 0), 99))
+        history.lose_store(older, 2 * points)
+        history.go_on((40, (0, 9, 0), 99))
+        history.nothing_is_missed_or_counted_twice()
+        history.end()
+    finally:
+        history.close()

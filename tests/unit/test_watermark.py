@@ -158,6 +158,19 @@ def test_last_word_is_remembered_until_posts_come_again(word: str) -> None:
     assert getattr(said.advance([Stretch(T // TICK_MS, 9, 1, 1)], 10), word), "a repeated post says nothing"
 
 
+def test_source_of_a_replay_is_not_idle_until_it_ends() -> None:
+    """A replay that a broker holds up goes on where it was, with many minutes of event time a second."""
+    begun = clock([(T, 1)]).advance([], begun=True)
+    assert begun.replaying
+    assert not begun.advance([], idle=True).idle
+    assert not begun.advance([Stretch(T // TICK_MS, 9, 1, 1)]).advance([], idle=True).idle
+    ended = begun.advance([], ended=True)
+    assert (ended.ended, ended.replaying) == (True, False)
+    assert not ended.advance([], begun=True).ended
+    abandoned = begun.advance([], idle=True, ended=True)
+    assert (abandoned.ended, abandoned.replaying) == (True, False)
+
+
 def test_watermark_is_the_slowest_source_less_the_lateness() -> None:
     clocks = {0: SourceClock(T), 1: SourceClock(T + MINUTE)}
     assert watermark(clocks, {0, 1}, LATE) == T - LATE
