@@ -36,7 +36,7 @@ KILLS: Final = 100
 ROUNDS: Final = 4
 
 QUICK_KILLS: Final = 3
-QUICK_SCALE: Final = 0.15
+QUICK_SCALE: Final = 0.1
 
 SHOWN_PROBLEMS: Final = 20
 
@@ -60,10 +60,10 @@ class Options:
     @property
     def command(self) -> str:
         """A command that does the same."""
-        quick = " --quick" if self.quick else ""
         return (
             f"python -m benchmarks.chaos --kills {self.kills} --seed {self.seed} --rounds {self.rounds}"
-            f" --scale {self.scale:g} --broker {self.broker} --fsync {self.fsync} --idle-s {self.idle_s}{quick}"
+            f" --scale {self.scale:g} --broker {self.broker} --fsync {self.fsync} --idle-s {self.idle_s}"
+            + (" --quick" if self.quick else "")
         )
 
     @property

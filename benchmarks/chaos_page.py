@@ -59,7 +59,7 @@ class Round(msgspec.Struct, frozen=True):
     messages, resent : int
         Messages sent; those the broker holds once more because the producer did not hear of them.
     facts, news : int
-        Facts that must be held, and messages about alerts that must be told.
+        Facts that must be held, rows among them, and messages about alerts that must be told.
     ended : by status
         How often a worker ended by itself.
     failures : list of str
@@ -169,9 +169,9 @@ def _verdict(of: Report) -> str:
     news, facts = (sum(getattr(round, name) for round in of.rounds) for name in ("news", "facts"))
     return (
         f"**{len(of.kills)} kills, {sum(counts.values())} differences** ({kinds}),"
-        f" {sum(len(round.failures) for round in of.rounds)} other failures. Compared were {facts:,} facts"
-        f" and {news:,} messages about alerts on the topic. Of these {counts['doubled news']} were doubled"
-        f" and {counts['lost news']} lost."
+        f" {sum(len(round.failures) for round in of.rounds)} other failures. Compared were {facts:,} rows and"
+        f" other facts, and {news:,} messages about alerts on the topic, of which"
+        f" {counts['doubled news']} were doubled and {counts['lost news']} lost."
     )
 
 

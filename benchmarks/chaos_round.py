@@ -157,7 +157,7 @@ def compare(case: Case, settings: Settings, ends: Mapping[int, int], arena: Aren
             for d in truth.differences(once, wanted, case.archive.alerts, without=truth.OFFSETS)
         ]
     news = sum(len(told) for place, told in wanted.news.items() if place.startswith(truth.TOPIC))
-    return Compared(out, len(wanted.facts), news, sum(map(len, logs)) - len(case.messages))
+    return Compared(out, wanted.size(), news, sum(map(len, logs)) - len(case.messages))
 
 
 def permitted(difference: Difference, arena: Arena) -> bool:

@@ -43,22 +43,11 @@ PAIR_S: Final = 4
 FIRST_FLOOD_S: Final = 60
 FLOOD_EVERY_S: Final = 120
 
-_SYLLABLES: Final = (
-    "ka",
-    "mor",
-    "li",
-    "ten",
-    "su",
-    "bra",
-    "no",
-    "vel",
-    "ri",
-    "dau",
-    "pek",
-    "osh",
-    "il",
-    "gra",
+_SYLLABLES: Final = tuple(
+    first + vowel + last for first in "bdfghklmnprstvz" for vowel in "aeiou" for last in ("", "n", "r", "s")
 )
+"""As many as make posts about as unlike each other as people's are."""
+
 _WORDS: Final = 3_000
 _OWN_WORDS: Final = 12
 """Words that belong to one hashtag; three of them are in each of its posts."""

@@ -118,7 +118,7 @@ def kafka(folder: Path) -> Server:
     return Server("kafka", folder, "Apache Kafka", port)
 
 
-def redis(folder: Path, fsync: str) -> Server:
+def redis(folder: Path, fsync: str = "always") -> Server:
     """A Redis without data; not started yet.
 
     Parameters

@@ -70,6 +70,10 @@ class Truth:
     facts: Mapping[Fact, Any]
     news: Mapping[str, tuple[Told, ...]]
 
+    def size(self) -> int:
+        """How many facts, each row counted for itself."""
+        return sum(len(value) if fact.kind == "rows" else 1 for fact, value in self.facts.items())
+
     def alerts(self) -> tuple[bytes, ...]:
         """The last of what was told of each alert on the topic, in the order of `scan`."""
         topic = [told.value for place, news in self.news.items() if place.startswith(TOPIC) for told in news]

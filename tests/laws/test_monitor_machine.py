@@ -79,7 +79,7 @@ def _no_waiting() -> Iterator[None]:
 def settings_of(sources: int) -> Settings:
     return Settings.load(
         partitions=sources,
-        hop_s=1_200,
+        hop_s=600,
         window_s=3_600,
         lateness_s=LATENESS_MS // 1_000,
         min_posts=20,
@@ -97,7 +97,7 @@ def posts_of(day: int, seed: int) -> tuple[Post, ...]:
             for one in posts_of(0, seed)
         )
     return (
-        *talk(seed, accounts=24),
+        *talk(seed, accounts=16),
         *without(talk(seed, accounts=16, first=50, span_s=1_500), hashtags=(QUIET,)),
         *without(talk(seed, accounts=6, first=80), hashtags=()),
         *flood(seed, accounts=12),
@@ -657,7 +657,7 @@ def test_a_store_that_goes_back_under_a_running_worker_is_found_out(points: int)
         older = history.shared.copied()
         history.go_on((20, (9, 0, 0), 99))
         history.lose_store(older, 2 * points)
-        history.go_on((40, (0, 9, 0), 99))
+        history.go_on((60, (0, 99, 0), 99))
         history.nothing_is_missed_or_counted_twice()
         history.end()
     finally:
