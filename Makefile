@@ -23,7 +23,7 @@ up: $(INSTALLED) ## Keep a broker, Redis and a worker running on this machine un
 
 test: lint type ## Check everything: style, types and every test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not servers"
-	$(BIN)/python -m pytest -m servers # one at a time: each starts a broker, Redis and workers
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m servers # brokers, Redis and workers for each file
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check .

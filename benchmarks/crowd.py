@@ -160,7 +160,9 @@ def tag(number: int) -> str:
 
 
 def _vocabulary(rng: np.random.Generator) -> list[str]:
-    return ["".join(rng.choice(_SYLLABLES, int(rng.integers(2, 4)))) for _ in range(_WORDS)]
+    picks = rng.integers(0, len(_SYLLABLES), (_WORDS, 3)).tolist()
+    sizes = rng.integers(2, 4, _WORDS).tolist()
+    return ["".join(_SYLLABLES[i] for i in some[:size]) for some, size in zip(picks, sizes, strict=True)]
 
 
 def _post(number: int, account: int, at_s: float, hashtag: str, text: str, **known: Any) -> Post:

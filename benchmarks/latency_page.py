@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -131,8 +131,8 @@ def page(command: str, measured: Sequence[Measured]) -> str:
             "From the append time that the broker gave to the post that made a hop possible, to the append"
             " time of the news on `alerts`; both are the broker's (`LogAppendTime`). A hop is possible when"
             " the watermark passes it: when every partition of `posts` has had a post that is two minutes of"
-            " event time (`FLOODMARK_LATENESS_S`) newer than the hop. The arrival of the last of these is what"
-            " counts. *Read* is when a client that reads what is committed has it.",
+            " event time (`FLOODMARK_LATENESS_S`) newer than the hop. What counts is when the last of these"
+            " arrived. *Read* is when a client that reads what is committed has it.",
             "",
             "What people wait for besides is not in it: it is event time, and the same on any machine.",
             "",
@@ -222,8 +222,13 @@ def _parts(run: Run, several: Sequence[Measured]) -> str:
     cells = [str(run.per_message), str(run.workers)]
     for number in range(PARTS):
         parts = [part for one in several if (part := one.part(number)).count]
-        cells += [f"{median(part.p50 for part in parts):,.0f}", f"{median(part.p99 for part in parts):,.0f}"]
+        cells += [_over(part.p50 for part in parts), _over(part.p99 for part in parts)]
     return f"| {' | '.join(cells)} |"
+
+
+def _over(values: Iterable[float]) -> str:
+    known = list(values)
+    return f"{median(known):,.0f}" if known else "none"
 
 
 def _work(run: Run, several: Sequence[Measured]) -> str:
