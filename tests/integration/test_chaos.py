@@ -14,7 +14,8 @@ from benchmarks.chaos_page import Report
 
 from . import apache_kafka
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow]
+# A minute on an idle machine; what it waits for may take four times as long on a busy one.
+pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT: Final = Path(__file__).parent.parent.parent
 

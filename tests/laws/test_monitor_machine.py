@@ -32,7 +32,8 @@ from streams import monitoring
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.monitor import Gap, Monitor, Outcome, PartitionState
 from streams.output import alert_json
-from streams.packets import Packet, encode, pack
+from streams.packets import Packet, encode, pack, stretches
+from streams.pipeline import BEGIN, END
 from streams.posts import Post
 from streams.settings import Settings
 from streams.store import OwnershipLost
@@ -198,29 +199,34 @@ def _copied(state: PartitionState) -> dict[str, Any]:
 
 
 class Topic:
-    """The topic `posts`, and how far each of its partitions was made into packets; None is an end."""
+    """The topic `posts`, with its punctuation, and how far each of its partitions was made into packets."""
 
     def __init__(self, sources: int) -> None:
-        self.messages: list[list[Post | None]] = [[] for _ in range(sources)]
+        self.messages: list[list[Post | bytes]] = [[] for _ in range(sources)]
         self.read = [0] * sources
 
     def unread(self, source: int) -> int:
         return len(self.messages[source]) - self.read[source]
 
     def packet(self, source: int, size: int) -> Packet:
-        """The next so many messages at the most; an end closes its batch."""
+        """The next so many messages at the most; punctuation closes its batch."""
         start = self.read[source]
         batch = self.messages[source][start : start + size]
-        ended = None in batch
-        batch = batch[: batch.index(None) + 1] if ended else batch
-        numbered = [(start + i, one) for i, one in enumerate(batch) if one is not None]
-        self.read[source] = start + len(batch)
-        return pack(numbered, source, start, start + len(batch), 1, ended=ended)[0]
+        words = [i for i, one in enumerate(batch) if isinstance(one, bytes)][:1]
+        batch = batch[: words[0] + 1] if words else batch
+        self.read[source] = end = start + len(batch)
+        begun, ended = batch[-1:] == [BEGIN], batch[-1:] == [END]
+        return pack(numbered(batch, start), source, start, end, 1, begun=begun, ended=ended)[0]
 
-    def silence(self, source: int) -> Packet:
-        """Word that a source is idle."""
+    def silence(self, source: int, ended: bool) -> Packet:
+        """Word that a source is idle, or silent for so long that it has ended."""
         at = self.read[source]
-        return pack([], source, at, at, 1, idle=True)[0]
+        return pack([], source, at, at, 1, idle=True, ended=ended)[0]
+
+
+def numbered(messages: Sequence[Post | bytes], start: int) -> list[tuple[int, Post]]:
+    """The posts with their offsets."""
+    return [(offset, one) for offset, one in enumerate(messages, start) if isinstance(one, Post)]
 
 
 class Exactness(RuleBasedStateMachine):
@@ -237,6 +243,7 @@ class Exactness(RuleBasedStateMachine):
         self.seed = seed
         self.rng = np.random.default_rng(deal)
         self.topic = Topic(sources)
+        self.punctuate(BEGIN)
         self.day = 0
         self.coming = self.posts_today()
         self.sent: list[Post] = []
@@ -266,6 +273,10 @@ class Exactness(RuleBasedStateMachine):
         for _ in range(delivered):
             if self.owner.at < self.fold.end:
                 self.hand(self.owner.at)
+
+    def punctuate(self, word: bytes) -> None:
+        for messages in self.topic.messages:
+            messages.append(word)
 
     def post(self, count: int) -> None:
         for _ in range(min(count, len(self.coming))):
@@ -527,8 +538,7 @@ class Exactness(RuleBasedStateMachine):
         while self.zombies:
             self.wake_zombie(0)
         self.post(len(self.coming))
-        for messages in self.topic.messages:
-            messages.append(None)
+        self.punctuate(END)
         self.ingest([20, 20, 20])
         while self.owner.at < self.fold.end:
             self.hand(self.owner.at)
@@ -559,18 +569,18 @@ class Exactness(RuleBasedStateMachine):
         topic.messages = self.topic.messages
         while left := [source for source in range(self.sources) if topic.unread(source)]:
             for source in left:
-                packet = topic.packet(source, 20)
+                told = topic.packet(source, 20)
                 new = []
-                for offset, one in enumerate(topic.messages[source][packet.start : packet.end], packet.start):
-                    if one is not None and one.id not in seen:
+                for offset, one in numbered(topic.messages[source][told.start : told.end], told.start):
+                    if one.id not in seen:
                         seen.add(one.id)
                         new.append((offset, one))
-                rows = pack(new, source, packet.start, packet.end, 1, ended=packet.ended)[0]
-                yield msgspec.structs.replace(rows, clock=packet.clock)
+                (rows,) = pack(new, source, told.start, told.end, 1, begun=told.begun, ended=told.ended)
+                yield msgspec.structs.replace(rows, clock=told.clock)
 
 
 class ExactnessOfTheLog(Exactness):
-    """Posts are late, have absurd dates, and sources fall silent and end: the order of the log decides."""
+    """Posts are late, have absurd dates, sources fall silent, end, begin: the order of the log decides."""
 
     strange = 0
 
@@ -591,24 +601,22 @@ class ExactnessOfTheLog(Exactness):
             self.topic.messages[source % self.sources].append(one)
         self.go_on(some)
 
-    @rule(source=st.integers(0, 2))
-    def fall_silent(self, source: int) -> None:
+    @rule(source=st.integers(0, 2), ended=st.booleans(), some=PROGRESS)
+    def fall_silent(self, source: int, ended: bool, some: Progress) -> None:
         if not self.topic.unread(source % self.sources):
-            self.log(self.topic.silence(source % self.sources))
+            self.log(self.topic.silence(source % self.sources, ended))
+        self.go_on(some)
 
-    @rule(source=st.integers(0, 2))
-    def end_source(self, source: int) -> None:
-        """More may come after it all the same."""
-        self.topic.messages[source % self.sources].append(None)
+    @rule(source=st.integers(0, 2), word=st.sampled_from((BEGIN, END)))
+    def begin_or_end(self, source: int, word: bytes) -> None:
+        """Posts may come after an end all the same."""
+        self.topic.messages[source % self.sources].append(word)
 
     def check_posts(self) -> None:
         """The clocks are a function of the posts in their order; and no post is held twice."""
         clocks: dict[int, SourceClock] = self.fold.states[-1]["clocks"]
         for source, messages in enumerate(self.topic.messages):
-            everything = Topic(self.sources)
-            everything.messages[source] = [one for one in messages if one is not None]
-            alone = SourceClock().advance(everything.packet(source, len(messages)).clock)
-            told = clocks[source]
+            alone, told = SourceClock().advance(stretches(numbered(messages, 0))), clocks[source]
             assert (told.newest_ms, told.leap_ms, told.leap_posts) == (
                 alone.newest_ms,
                 alone.leap_ms,
