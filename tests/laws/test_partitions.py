@@ -16,8 +16,7 @@ def few() -> list[Post]:
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="a partition silent for more than ten minutes is followed with its third post, so the last posts may"
-    " close no hop (docs/guarantees.md, what is not promised)",
+    reason="a partition silent for ten minutes is followed with its third post: docs/guarantees.md says so",
 )
 @pytest.mark.parametrize("sources", [8, 16])
 def test_last_hop_of_partitions_with_few_posts_is_that_of_one_partition(sources: int) -> None:
