@@ -178,6 +178,20 @@ def test_memory_is_bounded_by_the_window_and_strings_live_as_long_as_their_rows(
     assert monitor.state.tags == {}
 
 
+def test_resumed_monitor_lets_strings_go_with_their_last_row_too() -> None:
+    rules = Rules(window_ms=HOUR_MS, hop_ms=60_000, min_posts=20)
+    monitor = monitor_of(rules=rules)
+    feed(monitor, packets(in_order(long_talk(6)), size=lambda: 9, ended=False))
+    resumed = monitor_of(rules=rules, state=copy.deepcopy(monitor.state))
+    assert {name: tag.last_bucket for name, tag in resumed.state.tags.items()} == {
+        name: tag.last_bucket for name, tag in monitor.state.tags.items()
+    }
+    for bucket in sorted(b for tag in monitor.state.tags.values() for b in tag.buckets):
+        assert [one.forgotten for one in resumed.evict(bucket)] == [
+            one.forgotten for one in monitor.evict(bucket)
+        ]
+
+
 def test_eviction_changes_no_outcome() -> None:
     rules = Rules(window_ms=HOUR_MS, hop_ms=300_000, min_posts=20)
     sent = packets(in_order(long_talk(5)))

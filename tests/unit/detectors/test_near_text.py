@@ -39,11 +39,15 @@ def test_published_texts_posted_by_as_many_accounts_are_thirty_texts_in_the_find
     assert found.accounts.size == 10_762
 
 
-def test_forgotten_text_must_be_added_again() -> None:
+@pytest.mark.parametrize("grouped", [False, True], ids=["before it was grouped", "after"])
+def test_forgotten_text_must_be_added_again(grouped: bool) -> None:
     text = "the harbour bridge opens tomorrow morning at ten"
     index = TextIndex()
     index.add({1: text, 2: text + "!"})
+    if grouped:
+        index.texts(np.array([1, 2], np.uint64), np.array([1, 1]))
     index.forget([1])
+    assert len(index) == 1
     assert index.texts(np.array([2], np.uint64), np.array([3])).group.tolist() == [0]
     with pytest.raises(KeyError):
         index.texts(np.array([1, 2], np.uint64), np.array([1, 1]))
