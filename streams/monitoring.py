@@ -236,6 +236,7 @@ class Monitoring:
 
     async def _hops(self, owned: _Owned, monitor: Monitor) -> None:
         while (hop_ms := monitor.next_hop()) is not None:
+            owned.end_told = False  # where it was said already, there was more after all
             begun_s = clock.monotonic_s()
             outcome = await asyncio.to_thread(monitor.assess, hop_ms)
             self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)

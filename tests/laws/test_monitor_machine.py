@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -652,21 +653,38 @@ def step_of(monitor: Monitor, packet: Packet) -> Iterator[Outcome]:
     return hops(monitor)
 
 
+@contextmanager
+def history() -> Iterator[Exactness]:
+    """A machine to be told what happens, with two sources."""
+    made = Exactness()
+    try:
+        made.begin(sources=2, seed=0, deal=0)
+        yield made
+    finally:
+        made.close()
+
+
+def test_posts_that_come_after_an_end_are_told_before_the_end_is_told_again() -> None:
+    with history() as made:
+        for posts in (40, 200):
+            made.go_on((posts, (0, 0), 0))
+            made.punctuate(END)
+            made.go_on((0, (999, 999), 99))
+            assert made.shared.ends[-1] == len(made.shared.told)
+        assert made.shared.told
+
+
 @pytest.mark.xfail(
     strict=True, raises=(AssertionError, Gap), reason="a store compares only the mark of one source"
 )
 @pytest.mark.parametrize("points", range(0, 8, 2))
 def test_a_store_that_goes_back_under_a_running_worker_is_found_out(points: int) -> None:
     """Before a packet is stored, and before a hop of it is told, is stored and lets go of old rows."""
-    history = Exactness()
-    try:
-        history.begin(sources=2, seed=0, deal=0)
-        history.go_on((60, (99, 99), 99))
-        older = history.shared.copied()
-        history.go_on((30, (99, 0), 99))
-        history.lose_store(older, points)
-        history.go_on((20, (0, 99), 99))
-        history.nothing_is_missed_or_counted_twice()
-        history.end()
-    finally:
-        history.close()
+    with history() as made:
+        made.go_on((60, (99, 99), 99))
+        older = made.shared.copied()
+        made.go_on((30, (99, 0), 99))
+        made.lose_store(older, points)
+        made.go_on((20, (0, 99), 99))
+        made.nothing_is_missed_or_counted_twice()
+        made.end()
