@@ -1,18 +1,18 @@
--- Store one packet, if it continues what is stored and the caller is the writer.
+-- Store one packet, if it continues what is stored and the caller was the last to write.
 --
 -- KEYS  mark, clock, tags, late, then r keys of rows, then the keys of strings
--- ARGV  writer, commit id, source, expected mark or '', new mark, clock, expiry in s, r,
+-- ARGV  writer, the writer from here on, source, expected mark or '', new mark, clock, expiry in s, r,
 --       next offset of rows or '', msgpack list of late hashtags (hashtag, hop, …),
 --       then for every key of rows: index member, bucket, rows; for every key of strings: msgpack list k, v, k, v…
 -- gives {1}, or {0, stored mark or '', stored writer or ''} and nothing is changed
-local held = redis.call('HMGET', KEYS[1], ARGV[3], 'writer', 'commit')
-if held[3] == ARGV[2] then
+local held = redis.call('HMGET', KEYS[1], ARGV[3], 'writer')
+if held[2] == ARGV[2] then
   return {1} -- done before; only its answer was lost on the way
 end
 if (held[1] or '') ~= ARGV[4] or held[2] ~= ARGV[1] then
   return {0, held[1] or '', held[2] or ''}
 end
-redis.call('HSET', KEYS[1], ARGV[3], ARGV[5], 'commit', ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[5], 'writer', ARGV[2])
 if ARGV[9] ~= '' then
   redis.call('HSET', KEYS[1], 'next', ARGV[9])
 end

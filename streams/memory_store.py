@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeVar
 
 from detectors.alert import Alert, State
 from detectors.table import Rows
 from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagState
-from streams.store import lost_hop, lost_mark, lost_state, lost_to_writer
+from streams.store import lost_hop, lost_mark, lost_state, lost_to_writer, lost_write
 from streams.watermark import SourceClock
 
 V = TypeVar("V")
@@ -20,6 +21,7 @@ class HeldPartition:
     """What is stored of one partition."""
 
     writer: object
+    version: int = 0
     covered_ms: int | None = None
     next: int | None = None
     marks: dict[int, int] = field(default_factory=dict)
@@ -42,11 +44,14 @@ class MemoryStore:
 
     def __init__(self, partitions: dict[int, HeldPartition] | None = None) -> None:
         self._partitions = {} if partitions is None else partitions
+        self._writes = count(1)
+        self._versions: dict[int, int] = {}
 
     async def load(self, partition: int) -> PartitionState:
         """Take a partition over; see `Store.load`."""
         held = self._partitions.setdefault(partition, HeldPartition(self))
         held.writer = self
+        self._wrote(partition, held)
         tags = {
             name: TagState(
                 buckets={bucket: list(parts) for bucket, parts in held.rows.get(name, {}).items()},
@@ -67,7 +72,7 @@ class MemoryStore:
 
     async def reset(self, partition: int, covered_ms: int | None) -> PartitionState:
         """Forget a partition; see `Store.reset`."""
-        self._partitions[partition] = HeldPartition(self, covered_ms)
+        self._partitions[partition] = HeldPartition(self, covered_ms=covered_ms)
         return await self.load(partition)
 
     async def commit(self, partition: int, delta: Delta) -> None:
@@ -84,6 +89,7 @@ class MemoryStore:
         for name, strings in delta.strings.items():
             held.strings.setdefault(name, {}).update(strings)
         held.late.update(delta.late)
+        self._wrote(partition, held)
 
     async def record(self, partition: int, outcome: Outcome) -> None:
         """Store what a hop decided; see `Store.record`."""
@@ -97,6 +103,7 @@ class MemoryStore:
             held.open.pop(name, None)
             if tag.alert is not None and tag.alert.state is not State.RESOLVED:
                 held.open[name] = tag.alert
+        self._wrote(partition, held)
 
     async def evict(self, partition: int, evicted: Sequence[Evicted]) -> None:
         """Drop what no later hop can see; see `Store.evict`."""
@@ -104,6 +111,7 @@ class MemoryStore:
         for one in evicted:
             _drop(held.rows, one.hashtag, one.buckets)
             _drop(held.strings, one.hashtag, one.forgotten)
+        self._wrote(partition, held)
 
     def _held(self, partition: int) -> HeldPartition:
         held = self._partitions.get(partition)
@@ -111,7 +119,12 @@ class MemoryStore:
             raise lost_state(partition)
         if held.writer is not self:
             raise lost_to_writer(partition)
+        if held.version != self._versions[partition]:
+            raise lost_write(partition)
         return held
+
+    def _wrote(self, partition: int, held: HeldPartition) -> None:
+        held.version = self._versions[partition] = next(self._writes)
 
 
 def _drop(of: dict[str, dict[int, V]], name: str, keys: Sequence[int]) -> None:

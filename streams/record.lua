@@ -1,13 +1,18 @@
--- Store what one hop decided, if the caller is the writer and no later hop is stored.
+-- Store what one hop decided, if the caller was the last to write and no later hop is stored.
 --
 -- KEYS  mark, hop, open, scored, late
 -- ARGV  writer, hop in ms, oldest hop in ms whose scores are still shown, then msgpack lists:
---       open alerts (hashtag, json, …), hashtags without one, hashtags with a score, those without
+--       open alerts (hashtag, json, …), hashtags without one, hashtags with a score, those without;
+--       the writer from here on
 -- gives {1}, or {0, stored hop or '', stored writer or ''} and nothing is changed
 local writer, hop = redis.call('HGET', KEYS[1], 'writer'), redis.call('GET', KEYS[2])
+if writer == ARGV[8] then
+  return {1} -- done before; only its answer was lost on the way
+end
 if writer ~= ARGV[1] or (hop and tonumber(hop) > tonumber(ARGV[2])) then
   return {0, hop or '', writer or ''}
 end
+redis.call('HSET', KEYS[1], 'writer', ARGV[8])
 redis.call('SET', KEYS[2], ARGV[2])
 local open = cmsgpack.unpack(ARGV[4])
 for i = 1, #open, 2 do

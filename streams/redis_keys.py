@@ -23,7 +23,7 @@ class PartitionKeys:
 
     @property
     def mark(self) -> str:
-        """Hash: source partition -> next offset to come; also `writer`, `commit`, `next` and `covered`."""
+        """Hash: source partition -> next offset to come; also `writer`, `next` and `covered`."""
         return self._key("mark")
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
@@ -23,7 +24,16 @@ from streams.redis_client import Client, connect
 from streams.redis_keys import PartitionKeys, ReaderKeys
 from streams.redis_readers import Readable, readable
 from streams.settings import EXPIRY_MARGIN_S, Settings
-from streams.store import OwnershipLost, StateLost, lost_hop, lost_mark, lost_rows, lost_state, lost_to_writer
+from streams.store import (
+    OwnershipLost,
+    StateLost,
+    lost_hop,
+    lost_mark,
+    lost_rows,
+    lost_state,
+    lost_to_writer,
+    lost_write,
+)
 from streams.watermark import SourceClock
 
 LOAD_KEYS: Final = 500
@@ -69,8 +79,9 @@ class RedisStore:
         self._alert_expiry_s = settings.alert_expiry_s
         self._kept_alerts = settings.kept_alerts
         # Not seeded: it tells this process from every other one, and no result depends on it.
-        self._writer = secrets.token_hex(8)
-        self._commits = 0
+        self._name = secrets.token_hex(8)
+        self._writes = itertools.count()
+        self._writer: dict[int, str] = {}  # by partition, what the last write left there
         self._read = ReaderKeys(settings.key_prefix)
 
     async def close(self) -> None:
@@ -89,7 +100,7 @@ class RedisStore:
         """
         keys = PartitionKeys(self._prefix, partition)
         # First: whatever the last writer still has on its way is refused from here on.
-        await _answer(self._client.hset(keys.mark, "writer", self._writer))
+        await self._take_over(keys)
         async with self._client.pipeline(transaction=False) as pipe:
             for key in (keys.mark, keys.clock, keys.open):
                 pipe.hgetall(key)
@@ -147,7 +158,7 @@ class RedisStore:
         is left for the state.
         """
         keys = PartitionKeys(self._prefix, partition)
-        await _answer(self._client.hset(keys.mark, "writer", self._writer))
+        await self._take_over(keys)
         members = await _answer(self._client.zrange(keys.tags, 0, -1))
         buckets = [_bucket_of(member) for member in members]
         names = [keys.rows(hashtag, bucket) for hashtag, bucket in buckets]
@@ -155,11 +166,12 @@ class RedisStore:
         for chunk in _chunks(names):
             await _answer(self._client.unlink(*chunk))
         rest = [keys.mark, keys.clock, keys.hop, keys.open, keys.late, keys.tags]
-        done, *found = await _RESET.run(
-            self._client, rest, [self._writer, "" if covered_ms is None else covered_ms]
-        )
+        following = self._following()
+        args = [self._writer[partition], following, "" if covered_ms is None else covered_ms]
+        done, *found = await _RESET.run(self._client, rest, args)
         if not done:
             raise self._refusal(partition, *found)
+        self._writer[partition] = following
         return PartitionState(covered_ms=covered_ms)
 
     # ---------------------------------------------------------------------------------------- commit
@@ -167,11 +179,11 @@ class RedisStore:
     async def commit(self, partition: int, delta: Delta) -> None:
         """Store one packet; see `Store.commit`. Sent again because its answer was lost, it counts once."""
         keys = PartitionKeys(self._prefix, partition)
-        self._commits += 1
+        following = self._following()
         names: list[str] = [keys.mark, keys.clock, keys.tags, keys.late]
         args: list[Any] = [
-            self._writer,
-            f"{self._writer}:{self._commits}",
+            self._writer.get(partition, ""),
+            following,
             delta.source,
             "" if delta.expected is None else delta.expected,
             delta.mark,
@@ -192,17 +204,30 @@ class RedisStore:
             )
         done, *found = await _COMMIT.run(self._client, names, args)
         if not done:
-            mark, writer = found
+            mark, held = found
             lost = lost_mark(partition, delta.source, delta.expected, _number(mark))
-            raise self._refusal(partition, writer, lost)
+            raise self._refusal(partition, held, lost)
+        self._writer[partition] = following
+
+    async def _take_over(self, keys: PartitionKeys) -> None:
+        following = self._following()
+        await _answer(self._client.hset(keys.mark, "writer", following))
+        self._writer[keys.partition] = following
+
+    def _following(self) -> str:
+        """What the next write leaves as the writer: a store that goes back to before it is found out."""
+        return f"{self._name}:{next(self._writes)}"
 
     def _refusal(
         self, partition: int, writer: bytes | None, lost: StateLost | None = None
     ) -> OwnershipLost | StateLost:
-        """Why a write was refused; `lost` if it is for another reason than the writer."""
-        if writer and writer != self._writer.encode():
-            return lost_to_writer(partition)
-        return lost if writer and lost is not None else lost_state(partition)
+        """Why a write was refused that found this writer; `lost` if it is for another reason than that."""
+        if not writer:
+            return lost_state(partition)
+        if lost is not None and writer == self._writer.get(partition, "").encode():
+            return lost
+        mine = writer.startswith(f"{self._name}:".encode())
+        return lost_write(partition) if mine else lost_to_writer(partition)
 
     # ---------------------------------------------------------------------------------------- record
 
@@ -228,24 +253,28 @@ class RedisStore:
             t.assessment.hashtag: t.alert for t in outcome.tags if t.alert is not None and _is_open(t)
         }
         scored = [t.assessment.hashtag for t in outcome.tags if _score(t) > 0]
+        following = self._following()
         args = [
-            self._writer,
+            self._writer[partition],
             outcome.hop_ms,
             shown_from_ms,
             _PACK([part for name, alert in open_alerts.items() for part in (name, _stored(alert))]),
             _PACK([t.assessment.hashtag for t in outcome.tags if t.assessment.hashtag not in open_alerts]),
             _PACK(scored),
             _PACK([t.assessment.hashtag for t in outcome.tags if _score(t) <= 0]),
+            following,
         ]
         names = [keys.mark, keys.hop, keys.open, keys.scored, keys.late]
         done, *found = await _RECORD.run(self._client, names, args)
         if not done:
             self._refuse(partition, outcome, *found)
+        self._writer[partition] = following
 
     def _refuse(self, partition: int, outcome: Outcome, hop: bytes | None, writer: bytes | None) -> None:
-        later = bool(hop) and int(hop or 0) > outcome.hop_ms
-        if writer != self._writer.encode() or later:
-            raise self._refusal(partition, writer, lost_hop(partition, outcome.hop_ms, int(hop or 0)))
+        if writer is None or writer != self._writer.get(partition, "").encode():
+            raise self._refusal(partition, writer)
+        if hop and int(hop) > outcome.hop_ms:
+            raise lost_hop(partition, outcome.hop_ms, int(hop))
 
     async def _show(
         self, partition: int, hop_ms: int, written: Sequence[_Written], faded: Sequence[bytes]
@@ -301,11 +330,13 @@ class RedisStore:
         for one in evicted:
             names = [keys.mark, keys.tags, keys.texts(one.hashtag)]
             names += [keys.rows(one.hashtag, bucket) for bucket in one.buckets]
-            args = [self._writer, _PACK([f"{k:016x}" for k in one.forgotten])]
+            following = self._following()
+            args = [self._writer.get(partition, ""), following, _PACK([f"{k:016x}" for k in one.forgotten])]
             args += [f"{bucket}:{one.hashtag}" for bucket in one.buckets]
             done, *found = await _EVICT.run(self._client, names, args)
             if not done:
                 raise self._refusal(partition, *found)
+            self._writer[partition] = following
 
 
 class _Script:

@@ -91,6 +91,11 @@ def lost_state(partition: int) -> StateLost:
     return StateLost(f"nothing is stored of partition {partition} any more")
 
 
+def lost_write(partition: int) -> StateLost:
+    """The refusal of a store that went back to before the last write."""
+    return StateLost(f"what was written last of partition {partition} is not stored any more")
+
+
 def lost_mark(partition: int, source: int, expected: int | None, found: int | None) -> StateLost:
     """The refusal of a packet that does not continue what is stored."""
     shown = ["none" if mark is None else str(mark) for mark in (expected, found)]

@@ -73,6 +73,8 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         The source said that nothing more will come.
     replaying : bool
         An archive began and has not ended: until then the source is not idle, however long it is silent.
+    last : tuple of int
+        The newest ticks of all posts, believed or not, by rising time; `LEAP_POSTS` of them at the most.
     """
 
     newest_ms: int | None = None
@@ -81,6 +83,7 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     idle: bool = False
     ended: bool = False
     replaying: bool = False
+    last: tuple[int, ...] = ()
 
     def advance(
         self,
@@ -108,7 +111,9 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         silent = not begun and not any(posts for _, posts in counted)
         replaying = not ended and (begun or self.replaying)
         idle = not replaying and (idle or (self.idle and silent))
-        return SourceClock(newest, *leap, idle, ended or (self.ended and silent), replaying)
+        seen = (time_ms for time_ms, posts in counted for _ in range(min(posts, LEAP_POSTS)))
+        last = _last((*self.last, *seen))
+        return SourceClock(newest, *leap, idle, ended or (self.ended and silent), replaying, last)
 
 
 def _after(
@@ -153,14 +158,21 @@ def watermark(clocks: Mapping[int, SourceClock], sources: Collection[int], laten
     return min(known) - lateness_ms if len(known) == len(waiting) else None
 
 
+def _last(times_ms: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(times_ms)[-LEAP_POSTS:])
+
+
 def _end(clocks: Sequence[SourceClock]) -> int | None:
     """Just after the last post, when nothing more will come from anywhere.
 
-    Leaps too short to be believed in one partition are counted together: how an archive is dealt out over
-    partitions must not decide where it ends.
+    As far as `LEAP_POSTS` of the posts of all sources reach, and on in steps that are no leaps: how an
+    archive is dealt out over partitions must not decide where it ends.
     """
-    told = [clock.newest_ms for clock in clocks if clock.newest_ms is not None]
-    leaps = [clock for clock in clocks if clock.leap_posts]
-    if sum(clock.leap_posts for clock in leaps) >= LEAP_POSTS or not told:
-        told += [min(clock.leap_ms for clock in leaps)] if leaps else []
-    return max(told) + TICK_MS if told else None
+    last = _last(time_ms for clock in clocks for time_ms in clock.last)
+    if not last:
+        return None
+    end_ms = last[0]
+    for time_ms in last:
+        if time_ms <= end_ms + LEAP_MS:
+            end_ms = time_ms
+    return end_ms + TICK_MS

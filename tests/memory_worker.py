@@ -24,7 +24,7 @@ from streams.settings import Settings
 PARTITION: Final = 0
 
 Burn = Callable[[], Awaitable[None]]
-Point = Callable[[], Awaitable[None]]
+Point = Callable[[str], Awaitable[None]]
 
 
 class Killed(Exception):
@@ -38,19 +38,19 @@ class Fuse:
     Attributes
     ----------
     points : int
-        How many places it passes before; there is one before every call and one after.
+        How many places are passed before; there is one before every call and one after.
     burn : coroutine function
-    of_store : bool
-        Only calls of the store count.
+    call : str
+        The only calls that count, by their name; all do if empty.
     """
 
     points: int
     burn: Burn
-    of_store: bool = False
+    call: str = ""
 
-    async def pass_by(self, *, store: bool) -> None:
+    async def pass_by(self, call: str) -> None:
         """Burn, if this is the place."""
-        if self.of_store and not store:
+        if self.call not in ("", call):
             return
         self.points -= 1
         if self.points == -1:
@@ -135,7 +135,7 @@ class Worker:
         self._stalled = asyncio.Event()
         self._woken = asyncio.Event()
         self._task: asyncio.Future[None] | None = None
-        store: Any = _Burning(self.store, self._store_point, self._seen)
+        store: Any = _Burning(self.store, self._point, self._seen)
         news: Any = _Burning(self.news, self._point)
         metrics = Metrics(CollectorRegistry())
         self._monitoring = Monitoring(
@@ -200,13 +200,9 @@ class Worker:
         await task
         return True
 
-    async def _point(self) -> None:
+    async def _point(self, call: str) -> None:
         if self._fuse is not None:
-            await self._fuse.pass_by(store=False)
-
-    async def _store_point(self) -> None:
-        if self._fuse is not None:
-            await self._fuse.pass_by(store=True)
+            await self._fuse.pass_by(call)
 
     def _seen(self, name: str, arguments: tuple[Any, ...]) -> None:
         self.loads += name == "load"
@@ -215,20 +211,20 @@ class Worker:
 
     @asynccontextmanager
     async def _opened(self, partition: int) -> AsyncIterator[PacketLog]:
-        await self._point()
+        await self._point("opened")
         yield _BurningLog(self._shared.log, self._point)
 
     async def _send(
         self, topic: str, key: bytes | None, value: bytes, partition: int | None, headers: Mapping[str, bytes]
     ) -> Awaitable[object]:
         assert PUNCTUATION in headers
-        await self._point()
+        await self._point("send")
         self._shared.ends.append(len(self._shared.told))
-        return self._point()
+        return self._point("send")
 
 
 class _Burning:
-    """A store or a teller with a point before and after each of its calls."""
+    """A store or a teller with a point before and after each of its calls; a hop without news is no call."""
 
     def __init__(
         self, inner: object, point: Point, seen: Callable[[str, tuple[Any, ...]], None] | None = None
@@ -241,11 +237,13 @@ class _Burning:
         call = getattr(self._inner, name)
 
         async def burning(*arguments: Any) -> Any:
-            await self._point()
+            if name == "tell" and not arguments[-1]:
+                return await call(*arguments)
+            await self._point(name)
             if self._seen is not None:
                 self._seen(name, arguments)
             given = await call(*arguments)
-            await self._point()
+            await self._point(name)
             return given
 
         return burning
@@ -259,14 +257,14 @@ class _BurningLog:
         self._point = point
 
     async def counted(self) -> int:
-        await self._point()
+        await self._point("counted")
         return await self._log.counted()
 
     async def earliest(self) -> int:
-        await self._point()
+        await self._point("earliest")
         return await self._log.earliest()
 
     async def read(self, start: int, end: int) -> AsyncIterator[tuple[int, bytes]]:
         async for message in self._log.read(start, end):
-            await self._point()
+            await self._point("read")
             yield message

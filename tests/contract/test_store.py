@@ -242,6 +242,34 @@ async def test_what_came_late_is_due_until_its_hop_is_stored(stores: Any) -> Non
         assert (await store.load(0)).late == {}
 
 
+async def test_a_store_that_went_back_to_before_the_last_write_is_refused_and_loaded_anew(
+    redis_settings: Settings,
+) -> None:
+    """Even where the mark of the packet's source is the same as it was then."""
+    async with connect(redis_settings) as client:
+        store = RedisStore(redis_settings, client)
+        monitor = monitor_of(await store.load(0))
+        await feed(store, monitor, [post(1)], 0)
+        before, older = plain(await store.load(0)), await dumped(client, redis_settings)
+        await feed(store, monitor, [post(2)], 1)
+        delta = monitor.plan(pack([(0, post(3))], 2, 0, 1, 1)[0])
+        await restored(client, older)
+        for write in (store.commit(0, delta), store.record(0, told()), store.evict(0, monitor.evict())):
+            with pytest.raises(StateLost, match="written last of partition 0 is not stored"):
+                await write
+        assert plain(await store.load(0)) == before
+        await store.commit(0, delta)
+
+
+async def dumped(client: Any, settings: Settings) -> dict[bytes, bytes]:
+    return {key: await client.dump(key) async for key in client.scan_iter(f"{settings.key_prefix}:*")}
+
+
+async def restored(client: Any, older: Mapping[bytes, bytes]) -> None:
+    for key, value in older.items():
+        await client.restore(key, 0, value, replace=True)
+
+
 async def test_a_partition_that_was_reset_is_empty_and_has_a_new_writer(stores: Any) -> None:
     async with stores(2) as (first, second):
         monitor = monitor_of(await first.load(0))

@@ -485,7 +485,7 @@ def test_on_apache_kafka_a_topic_that_takes_less_is_no_end_of_a_replay(kafka: No
     path.write_bytes(b"\n".join(posts) + b"\n")
     sent = replay.replay([str(path)], settings)
     assert (sent.posts, sent.messages, sent.too_large) == (4, 4, 1)
-    assert [m.value for m in messages(settings, settings.posts_topic)] == [*posts[:3], posts[4], b""]
+    assert [m.value for m in messages(settings, settings.posts_topic)] == [b"", *posts[:3], posts[4], b""]
     (letter,) = dead_topic.letters(settings).values()
     assert "more than the 100,000 a message may have" in letter.reason
     assert content(settings, letter) == posts[3]

@@ -13,11 +13,6 @@ def few() -> list[Post]:
     return [*talk(accounts=30), *flood(accounts=10)]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a partition silent for ten minutes is followed with its third post: docs/guarantees.md says so",
-)
 @pytest.mark.parametrize("sources", [8, 16])
 def test_last_hop_of_partitions_with_few_posts_is_that_of_one_partition(sources: int) -> None:
     alone = run(packets(in_order(few())))

@@ -104,7 +104,9 @@ def plainly(ticks: Sequence[int]) -> SourceClock:
         run.append(tick)
         if len(run) == LEAP_POSTS:
             newest, run = min(run), []
-    return SourceClock(None if newest is None else newest * TICK_MS, min(run, default=0) * TICK_MS, len(run))
+    last = tuple(tick * TICK_MS for tick in sorted(ticks)[-LEAP_POSTS:])
+    newest_ms = None if newest is None else newest * TICK_MS
+    return SourceClock(newest_ms, min(run, default=0) * TICK_MS, len(run), last=last)
 
 
 @given(messages, st.lists(st.integers(0, 40), max_size=12))
@@ -195,13 +197,13 @@ def test_ended_source_is_not_waited_for() -> None:
 
 def test_all_sources_ended_leave_nothing_to_wait_for() -> None:
     clocks = {
-        0: SourceClock(T, ended=True),
-        1: SourceClock(T + TICK_MS, ended=True),
+        0: clock([(T, 1)]).advance([], ended=True),
+        1: clock([(T + TICK_MS, 1)]).advance([], ended=True),
         2: SourceClock(ended=True),
     }
     assert watermark(clocks, {0, 1, 2}, LATE) == T + 2 * TICK_MS
     assert watermark(clocks, {0, 1, 2, 3}, LATE) is None, "one that never spoke is waited for"
-    clocks[3] = SourceClock(idle=True)
+    clocks |= {0: SourceClock(T + TICK_MS, ended=True), 3: SourceClock(idle=True)}
     assert watermark(clocks, {0, 1, 2, 3}, LATE) == T + TICK_MS - LATE
     assert watermark({2: SourceClock(ended=True)}, {2}, LATE) is None
 
@@ -214,3 +216,19 @@ def test_short_leaps_of_several_ended_partitions_are_counted_together() -> None:
     apart = {p: SourceClock(T).advance(one, ended=True) for p in range(3)}
     reached = [watermark({0: together}, {0}, LATE), watermark(apart, {0, 1, 2}, LATE)]
     assert all(mark is not None and mark // TICK_MS == (T + YEAR) // TICK_MS + 1 for mark in reached)
+
+
+@given(st.lists(near | far, min_size=1, max_size=40), st.lists(st.integers(0, 7), min_size=40, max_size=40))
+def test_how_posts_are_dealt_out_and_in_what_order_does_not_decide_where_they_end(
+    ticks: list[int], deal: list[int]
+) -> None:
+    dealt = {p: [t for t, to in zip(ticks, deal, strict=False) if to == p] for p in range(8)}
+    apart = {
+        p: SourceClock().advance(told((n, [t]) for n, t in enumerate(mine)), ended=True)
+        for p, mine in dealt.items()
+    }
+    together = SourceClock().advance(told((n, [t]) for n, t in enumerate(sorted(ticks))), ended=True)
+    end_ms = watermark({0: together}, {0}, LATE)
+    assert watermark(apart, range(8), LATE) == end_ms
+    assert end_ms is not None
+    assert together.newest_ms is None or end_ms > together.newest_ms
