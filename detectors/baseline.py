@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 GAP_CELLS: Final = 7_201
 """Gaps of 0 to 7,200 s in cells of one second."""
@@ -76,7 +76,7 @@ def gap_positions() -> NDArray[np.float64]:
 @lru_cache(maxsize=1)
 def _gap_mass() -> NDArray[np.float64]:
     edges = gap_positions()
-    bell = np.diff(norm.cdf((edges - np.log10(_MEDIAN_GAP_S)) / _GAP_SPREAD))
+    bell = np.diff(ndtr((edges - np.log10(_MEDIAN_GAP_S)) / _GAP_SPREAD))
     even = np.diff(edges)
     mass: NDArray[np.float64] = (1 - _EVEN_GAPS) * bell / bell.sum() + _EVEN_GAPS * even / even.sum()
     mass.flags.writeable = False

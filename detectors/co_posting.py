@@ -7,11 +7,10 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.stats import binom
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
-from detectors.p_values import betabinomial_tail, rejected
+from detectors.p_values import betabinomial_tail, binomial_tail, rejected
 from detectors.shares import Shares, shares
 from detectors.table import Mask, Window
 
@@ -50,7 +49,7 @@ class CoPosting:
         together = co_posted(found)
         texts = np.bincount(found.account, minlength=count)
         shared = np.bincount(found.account[together], minlength=count)
-        tail = binom.sf(shared - 1, texts, baseline.shared_text)
+        tail = binomial_tail(shared, texts, baseline.shared_text)
         flagged = rejected(np.where(shared >= 2, tail, 1.0), FALSE_DISCOVERIES) & (shared >= 2)
         many = int(flagged.sum())
         p_value = betabinomial_tail(many, count, baseline.co_posting_alpha, baseline.co_posting_beta)

@@ -8,12 +8,11 @@ from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
 from detectors.minhash import grams
-from detectors.p_values import bounded
+from detectors.p_values import mann_whitney
 from detectors.shares import COPIED, shares
 from detectors.table import Window
 from detectors.text import canonical
@@ -55,9 +54,7 @@ class OffTopic:
                 f" {LEAST_OTHERS} are needed.",
             )
         near_copied, near_others = _nearness(copied, others, _tag_words(window.hashtag))
-        test = mannwhitneyu(near_others, near_copied, alternative="greater", method="asymptotic")
-        effect = float(test.statistic) / (len(near_others) * len(near_copied))
-        p_value = bounded(float(test.pvalue))
+        effect, p_value = mann_whitney(near_others, near_copied)
         off = p_value <= SUSPICIOUS and effect >= OFF_TOPIC
         sentence = (
             f"In {100 * effect:.0f} % of comparisons one of {len(others):,} other texts is nearer to what the"

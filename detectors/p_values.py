@@ -1,8 +1,12 @@
-"""Joining p-values: across findings that depend on each other, and across many accounts.
+"""Tails of distributions, and joining p-values: across findings that depend on each other, across accounts.
+
+Written with `scipy.special`: importing `scipy.stats` would take another second of every start.
 
 Sources: Y. Liu and J. Xie, "Cauchy combination test" (JASA 2020); Y. Fang, C. Chang, Y. Park and G. Tseng,
 "Heavy-tailed distribution for combining dependent p-values with asymptotic robustness" (Statistica Sinica
-2023); Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate" (JRSS B 1995).
+2023); Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate" (JRSS B 1995); H. Mann and
+D. Whitney, "On a test of whether one of two random variables is stochastically larger than the other" (Annals
+of Mathematical Statistics 1947).
 """
 
 from __future__ import annotations
@@ -13,8 +17,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
-from scipy.stats import betabinom
+from scipy.special import betainc, betaln, logsumexp, ndtr
 
 SMALLEST: Final = 1e-300
 """Smaller p-values are reported as this: no figure below it means anything, and logarithms stay finite."""
@@ -61,8 +64,54 @@ def betabinomial_tail(count: int, total: int, alpha: float, beta: float) -> floa
     """
     if count <= 0:
         return 1.0
-    terms = betabinom.logpmf(np.arange(count, total + 1), total, alpha, beta)
+    of = np.arange(count, total + 1)
+    choices = -np.log(total + 1) - betaln(total - of + 1, of + 1)
+    terms = choices + betaln(of + alpha, total - of + beta) - betaln(alpha, beta)
     return bounded(float(np.exp(logsumexp(terms))))
+
+
+def binomial_tail(
+    count: NDArray[np.int64], total: NDArray[np.int64] | int, share: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
+    """Chance of `count` or more out of `total`, each in with probability `share`; shape of the arguments.
+
+    >>> binomial_tail(np.array([0, 1, 3, 4]), 3, 0.5).round(3).tolist()
+    [1.0, 0.875, 0.125, 0.0]
+    """
+    some = np.clip(count, 1, total)
+    out: NDArray[np.float64] = betainc(some, total - some + 1, share)
+    return np.where(count <= 0, 1.0, np.where(count > total, 0.0, out))
+
+
+def mann_whitney(larger: NDArray[np.float64], smaller: NDArray[np.float64]) -> tuple[float, float]:
+    """Whether the values of one sample are larger than those of another.
+
+    Parameters
+    ----------
+    larger : float64, shape (n,)
+    smaller : float64, shape (m,)
+
+    Returns
+    -------
+    effect : float
+        Probability in [0, 1] that one of `larger` exceeds one of `smaller`, ties counting half.
+    p_value : float
+        One-sided, by the normal approximation with corrections for ties and continuity.
+
+    Examples
+    --------
+    >>> mann_whitney(np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 3.0]))[0].__round__(3)
+    0.944
+    """
+    pairs, total = len(larger) * len(smaller), len(larger) + len(smaller)
+    ordered = np.sort(smaller)
+    below = np.searchsorted(ordered, larger, "left") + np.searchsorted(ordered, larger, "right")
+    exceeding = float(below.sum()) / 2
+    ties = np.unique(np.concatenate((larger, smaller)), return_counts=True)[1].astype(np.float64)
+    spread = np.sqrt(pairs / 12 * (total + 1 - (ties**3 - ties).sum() / (total * (total - 1))))
+    if spread == 0:
+        return exceeding / pairs, 1.0
+    return exceeding / pairs, bounded(float(ndtr((pairs / 2 + 0.5 - exceeding) / spread)))
 
 
 def rejected(p_values: NDArray[np.float64], rate: float) -> NDArray[np.bool_]:

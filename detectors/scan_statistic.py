@@ -14,9 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
-from scipy.stats import binom
 
-from detectors.p_values import bounded
+from detectors.p_values import binomial_tail, bounded
 
 STEPS_PER_WIDTH: Final = (
     4  # starts of an interval of width w are w / 4 apart: the best one is off by an eighth
@@ -133,7 +132,7 @@ def densest(
         sharing = int(np.unique(units[first:last]).size)
         if sharing < min_units:
             continue
-        p_value = bounded(float(tests) * float(binom.sf(count - 1, total, expected)))
+        p_value = bounded(float(tests) * float(binomial_tail(count, total, expected)))
         return Cluster(
             int(cells[first]), int(cells[last - 1]), int(count), total, float(expected), sharing, p_value
         )

@@ -1,4 +1,4 @@
-"""Joining p-values, and rejecting many hypotheses at once."""
+"""Tails, joining p-values, and rejecting many hypotheses at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from detectors.p_values import SMALLEST, bounded, combine, rejected
+from detectors.p_values import (
+    SMALLEST,
+    betabinomial_tail,
+    binomial_tail,
+    bounded,
+    combine,
+    mann_whitney,
+    rejected,
+)
 
 any_p = st.floats(0, 1) | st.sampled_from((0.0, 1.0, SMALLEST, 1e-17, 1e-9, 0.99, 1 - 1e-16))
 
@@ -70,3 +79,33 @@ def test_rejected_is_benjamini_hochberg(p_values: list[float], rate: float) -> N
     largest = max((k for k in range(1, count + 1) if ranked[k - 1] <= rate * k / count), default=0)
     by_definition = [largest > 0 and p <= ranked[largest - 1] for p in p_values]
     assert rejected(np.array(p_values, np.float64), rate).tolist() == by_definition
+
+
+@given(st.lists(st.tuples(st.integers(-1, 40), st.integers(0, 38)), min_size=1), st.floats(1e-9, 0.999))
+def test_binomial_tail_is_that_of_scipy(counted: list[tuple[int, int]], share: float) -> None:
+    count, total = (np.array(values) for values in zip(*counted, strict=True))
+    expected = stats.binom.sf(count - 1, total, share)
+    np.testing.assert_allclose(binomial_tail(count, total, share), expected, rtol=1e-12)
+
+
+@given(st.integers(1, 60), st.integers(0, 200), st.floats(0.1, 9), st.floats(0.1, 200))
+def test_betabinomial_tail_is_that_of_scipy(count: int, more: int, alpha: float, beta: float) -> None:
+    expected = np.exp(
+        stats.betabinom.logpmf(np.arange(count, count + more + 1), count + more, alpha, beta)
+    ).sum()
+    found = betabinomial_tail(count, count + more, alpha, beta)
+    assert found == pytest.approx(bounded(float(expected)), rel=1e-9)
+
+
+samples = st.lists(st.integers(-20, 20).map(float) | st.floats(-20, 20), min_size=1, max_size=30)
+
+
+@given(samples, samples)
+def test_mann_whitney_is_that_of_scipy(larger: list[float], smaller: list[float]) -> None:
+    effect, p_value = mann_whitney(np.array(larger), np.array(smaller))
+    assert effect == pytest.approx(np.mean([(x > y) + (x == y) / 2 for x in larger for y in smaller]))
+    if len({*larger, *smaller}) == 1:
+        assert p_value == 1, "nothing to compare is no evidence"
+        return
+    expected = stats.mannwhitneyu(larger, smaller, alternative="greater", method="asymptotic")
+    assert p_value == pytest.approx(bounded(float(expected.pvalue)), rel=1e-9)
