@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -146,18 +145,18 @@ class Ingestion:
         """Tell all monitors not to wait for a source, if the broker says that nothing is unread there.
 
         Silence alone proves nothing: the worker that reads the source may be the one that is away. After a
-        long silence the source has ended, even if the replay that began on it never said so.
+        long silence the source has ended, even if the replay that began on it never said so. It is said over
+        and over: once posts come after a silence of all sources, only what is said from then on counts.
         """
         at = await self._exhausted(source)
         silent_s = clock.monotonic_s() - batch.quiet_s
+        batch.patience_s = silent_s + self._settings.idle_s
         if at is None:
-            batch.patience_s = silent_s + self._settings.idle_s
             return
         ended = silent_s >= ABANDONED_S
         start = at if batch.start is None else batch.start
         packets = pack([], source, start, start, self._settings.partitions, idle=True, ended=ended)
         await self._send_all(source, [], [encode(packet) for packet in packets])
-        batch.patience_s = math.inf if ended else max(ABANDONED_S, silent_s)
 
     def _next(self, batch: _Batch) -> int:
         return batch.messages[-1].offset + 1 if batch.messages else batch.start or 0

@@ -27,7 +27,7 @@ from detectors.baseline import Baseline
 from detectors.near_text import TextIndex
 from detectors.table import ROW, Kind, Rows, Texts, Window, distinct
 from streams.packets import Packet
-from streams.watermark import SourceClock, watermark
+from streams.watermark import Clocks, SourceClock
 
 SWEEP_MS: Final = 600_000
 """How often, in event time, rows that no later hop can see are dropped; at multiples of it, so that what is
@@ -256,12 +256,16 @@ class Monitor:
             yield start, rows[bucket == start]
 
     def _clock_after(self, packet: Packet, expected: int | None) -> SourceClock:
-        clock = self.state.clocks.get(packet.source, SourceClock())
         news = expected is None or packet.end > expected or (packet.idle and packet.start == expected)
         if not news:
-            return clock
-        return clock.advance(
-            packet.clock, expected or 0, idle=packet.idle, begun=packet.begun, ended=packet.ended
+            return self.state.clocks.get(packet.source, SourceClock())
+        return self._clocks.after(
+            packet.source,
+            packet.clock,
+            expected or 0,
+            idle=packet.idle,
+            begun=packet.begun,
+            ended=packet.ended,
         )
 
     def _visible(self, bucket: int) -> bool:
@@ -297,12 +301,16 @@ class Monitor:
 
     def watermark(self) -> int | None:
         """Event time in ms below which this partition expects nothing more."""
-        return watermark(self.state.clocks, self.sources, self.rules.lateness_ms)
+        return self._clocks.watermark(self.rules.lateness_ms)
 
     @property
     def ended(self) -> bool:
         """Whether every source said that nothing more will come."""
-        return all(self.state.clocks.get(source, SourceClock()).ended for source in self.sources)
+        return self._clocks.ended
+
+    @property
+    def _clocks(self) -> Clocks:
+        return Clocks(self.state.clocks, self.sources)
 
     def next_hop(self) -> int | None:
         """The earliest hop, in ms of event time, that the clock allows and somebody needs; None if none."""

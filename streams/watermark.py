@@ -75,6 +75,8 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         An archive began and has not ended: until then the source is not idle, however long it is silent.
     last : tuple of int
         The newest ticks of all posts, believed or not, by rising time; `LEAP_POSTS` of them at the most.
+    episode : int
+        How often posts had come after a silence of all sources when this one last said something.
     """
 
     newest_ms: int | None = None
@@ -84,6 +86,7 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     ended: bool = False
     replaying: bool = False
     last: tuple[int, ...] = ()
+    episode: int = 0
 
     def advance(
         self,
@@ -113,7 +116,8 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         idle = not replaying and (idle or (self.idle and silent))
         seen = (time_ms for time_ms, posts in counted for _ in range(min(posts, LEAP_POSTS)))
         last = _last((*self.last, *seen))
-        return SourceClock(newest, *leap, idle, ended or (self.ended and silent), replaying, last)
+        ended = ended or (self.ended and silent)
+        return SourceClock(newest, *leap, idle, ended, replaying, last, self.episode)
 
 
 def _after(
@@ -132,30 +136,68 @@ def _after(
     return newest_ms, leap
 
 
-def watermark(clocks: Mapping[int, SourceClock], sources: Collection[int], lateness_ms: int) -> int | None:
-    """The event time below which no more posts are expected; None while it cannot be told.
+class Clocks:
+    """The clocks of all source partitions at one moment.
 
-    Parameters
-    ----------
-    clocks : by source partition
-    sources : all source partitions
-    lateness_ms : int
-        How far behind its partition's newest post a post may come.
-
-    Notes
-    -----
-    Sources that are idle or have ended are not waited for. Where all of them are, time has come as far as
-    the furthest of them: which one fell silent first must not matter.
+    Sources that are idle or have ended are not waited for. If all of them were silent and one speaks, an
+    episode begins, and the silence of the others counts again once they have repeated it twice: what kept all
+    of them silent may have ended for all of them, and the first to be read would take event time past posts
+    of the others that are on their way. The first time tells of a silence that may have begun before.
     """
-    mine = [clocks.get(source, SourceClock()) for source in sources]
-    if all(clock.ended for clock in mine):
-        return _end(mine)
-    waiting = [clock.newest_ms for clock in mine if not clock.ended and not clock.idle]
-    told = [clock.newest_ms for clock in mine if clock.newest_ms is not None]
-    if not waiting:
-        return max(told) - lateness_ms if told else None
-    known = [newest_ms for newest_ms in waiting if newest_ms is not None]
-    return min(known) - lateness_ms if len(known) == len(waiting) else None
+
+    def __init__(self, clocks: Mapping[int, SourceClock], sources: Collection[int]) -> None:
+        self._clocks = clocks
+        self._all = [clocks.get(source, SourceClock()) for source in sources]
+        self._episode = max(clock.episode for clock in self._all)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every source said that nothing more will come."""
+        return all(clock.ended and self._is_silent(clock) for clock in self._all)
+
+    def after(
+        self,
+        source: int,
+        batch: Sequence[Stretch],
+        since: int = 0,
+        *,
+        idle: bool = False,
+        begun: bool = False,
+        ended: bool = False,
+    ) -> SourceClock:
+        """The clock of one source after a batch; arguments as those of `SourceClock.advance`."""
+        known = self._clocks.get(source, SourceClock())
+        clock = known.advance(batch, since, idle=idle, begun=begun, ended=ended)
+        spoke = begun or any(stretch.since(since) for stretch in batch)
+        begins = spoke and all(map(self._is_silent, self._all))
+        if idle and known.episode < self._episode:
+            clock = structs.replace(clock, idle=False, ended=False)
+        return structs.replace(clock, episode=self._episode + begins)
+
+    def watermark(self, lateness_ms: int) -> int | None:
+        """The event time below which no more posts are expected; None while it cannot be told.
+
+        Parameters
+        ----------
+        lateness_ms : int
+            How far behind its partition's newest post a post may come.
+
+        Notes
+        -----
+        Where all sources are idle or have ended, time has come as far as the furthest of them: which one fell
+        silent first must not matter.
+        """
+        if self.ended:
+            return _end(self._all)
+        waiting = [clock.newest_ms for clock in self._all if not self._is_silent(clock)]
+        told = [clock.newest_ms for clock in self._all if clock.newest_ms is not None]
+        if not waiting:
+            return max(told) - lateness_ms if told else None
+        known = [newest_ms for newest_ms in waiting if newest_ms is not None]
+        return min(known) - lateness_ms if len(known) == len(waiting) else None
+
+    def _is_silent(self, clock: SourceClock) -> bool:
+        return (clock.idle or clock.ended) and clock.episode == self._episode
 
 
 def _last(times_ms: Iterable[int]) -> tuple[int, ...]:

@@ -119,7 +119,7 @@ def test_a_broker_that_is_not_there_is_named(tmp_path: Path, command: tuple[str,
 
 def test_scan_reads_standard_input_and_prints_json_and_nothing_else(tmp_path: Path) -> None:
     lines = b"".join(reference_case.generate(seed=3, scale=0.1))
-    done = floodmark("scan", "-", "--json", "--out", str(tmp_path / "out"), stdin=lines)
+    done = floodmark("scan", "-", "--json", "--hop-s", "300", "--out", str(tmp_path / "out"), stdin=lines)
     assert done.returncode == 0
     (alert,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert alert["kind"] == "flood"

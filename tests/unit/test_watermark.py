@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pytest
 from builders import post
@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.packets import stretches
-from streams.watermark import LEAP_MS, LEAP_POSTS, TICK_MS, SourceClock, Stretch, watermark
+from streams.watermark import LEAP_MS, LEAP_POSTS, TICK_MS, Clocks, SourceClock, Stretch
 
 T = 1_469_563_200_000
 MINUTE = 60_000
 YEAR = 365 * 86_400_000
 LATE = 120_000
+
+
+def watermark(clocks: Mapping[int, SourceClock], sources: Collection[int], lateness_ms: int) -> int | None:
+    return Clocks(clocks, sources).watermark(lateness_ms)
 
 
 def clock(*batches: list[tuple[int, int]]) -> SourceClock:
@@ -206,6 +210,38 @@ def test_all_sources_ended_leave_nothing_to_wait_for() -> None:
     clocks |= {0: SourceClock(T + TICK_MS, ended=True), 3: SourceClock(idle=True)}
     assert watermark(clocks, {0, 1, 2, 3}, LATE) == T + TICK_MS - LATE
     assert watermark({2: SourceClock(ended=True)}, {2}, LATE) is None
+
+
+@pytest.mark.parametrize("word", ["idle", "ended"])
+def test_silence_of_the_others_counts_again_once_they_have_repeated_it_twice(word: str) -> None:
+    clocks = {p: SourceClock(T, **{word: True}) for p in range(3)}
+
+    def hear(source: int, *times_ms: int, **said: bool) -> int | None:
+        batch = [Stretch(time_ms // TICK_MS, 0, 1, 1) for time_ms in times_ms]
+        clocks[source] = Clocks(clocks, range(3)).after(source, batch, **said)
+        return watermark(clocks, range(3), LATE)
+
+    assert hear(0, T + MINUTE) == T - LATE, "posts of the others may be on their way"
+    assert hear(1, idle=True) == T - LATE, "its silence may have begun before"
+    assert hear(1, idle=True) == T - LATE
+    assert hear(2, T + 2 * MINUTE) == T + MINUTE - LATE
+    assert hear(0, T + 3 * MINUTE) == T + 2 * MINUTE - LATE
+    assert hear(2, idle=True) == T + 3 * MINUTE - LATE, "it spoke in between: once is enough"
+    assert hear(0, idle=True) == T + 3 * MINUTE - LATE
+    assert hear(1, T + 4 * MINUTE, ended=True) == T + 2 * MINUTE - LATE, "the next episode"
+    assert not Clocks(clocks, range(3)).ended
+
+
+def test_an_archive_that_begins_after_all_have_ended_is_waited_for_everywhere() -> None:
+    clocks = {p: SourceClock(T, ended=True) for p in range(2)}
+    assert Clocks(clocks, range(2)).ended
+    clocks[0] = Clocks(clocks, range(2)).after(
+        0, [Stretch(T // TICK_MS + 60, 9, 1, 1)], begun=True, ended=True
+    )
+    assert not Clocks(clocks, range(2)).ended
+    assert watermark(clocks, range(2), LATE) == T - LATE
+    clocks[1] = Clocks(clocks, range(2)).after(1, [], ended=True)
+    assert Clocks(clocks, range(2)).ended, "an end is an end, there is nothing to repeat"
 
 
 def test_short_leaps_of_several_ended_partitions_are_counted_together() -> None:
