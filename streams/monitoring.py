@@ -46,6 +46,10 @@ class StoreAway(RuntimeError):
     """Redis did not come back in time; one line with its address."""
 
 
+class _Released(Exception):
+    """The partition is not owned any more."""
+
+
 @dataclass
 class _Owned:
     """One destination partition: its monitor, once loaded."""
@@ -83,7 +87,7 @@ class Monitoring:
         self._owned = {partition: _Owned() for partition in partitions}
 
     async def release(self) -> None:
-        """Let what is being done finish, then own nothing: the next owner loads what was stored."""
+        """Let the packet or the hop that is being stored finish, then own nothing: the next owner goes on."""
         released, self._owned = self._owned, {}
         for partition, owned in released.items():
             async with owned.lock:
@@ -120,6 +124,8 @@ class Monitoring:
                     await self._load(partition, owned)
                     await work(owned)
                     return True
+                except _Released:
+                    return False
                 except AWAY as error:
                     # It is not known whether a write arrived; the stored marks know.
                     owned.monitor = None
@@ -132,6 +138,11 @@ class Monitoring:
                         raise
                     log.warning("Redis lost state (%s), loading what it has", error)
             return False
+
+    def _check(self, owned: _Owned, partition: int) -> None:
+        """Raise `_Released` if the partition is not owned any more: the next owner does not wait for the rest."""
+        if self._owned.get(partition) is not owned:
+            raise _Released
 
     def _away(self, since_s: float | None, error: Exception) -> float:
         now_s = clock.monotonic_s()
@@ -216,6 +227,7 @@ class Monitoring:
             return
         log.info("partition %d counts offsets %d to %d of rows again", monitor.partition, start, end)
         async for at, payload in rows_log.read(start, end):
+            self._check(owned, monitor.partition)
             await self._count_packet(owned, monitor, at, decode(payload))
 
     async def _take(self, owned: _Owned, at: int, packet: Packet) -> None:
@@ -236,6 +248,7 @@ class Monitoring:
 
     async def _hops(self, owned: _Owned, monitor: Monitor) -> None:
         while (hop_ms := monitor.next_hop()) is not None:
+            self._check(owned, monitor.partition)
             owned.end_told = False  # where it was said already, there was more after all
             begun_s = clock.monotonic_s()
             outcome = await asyncio.to_thread(monitor.assess, hop_ms)

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from streams.memory_store import HeldPartition, MemoryStore
 from streams.metrics import Metrics
 from streams.monitor import Gap, PartitionState
 from streams.monitoring import Monitoring, StoreAway
+from streams.news import Item
 from streams.packets import Packet, decode, encode, pack
 from streams.pipeline import END, PUNCTUATION, Message
 from streams.posts import Post
@@ -279,6 +280,36 @@ async def test_state_that_the_store_lost_is_counted_again_from_the_topic(lost: s
         assert await second.take(0, at, payload)
     assert_same(await whole.load(0), await MemoryStore(held).load(0))
     assert len(news.told) == len({(hop_ms, item.key) for _, hop_ms, item in news.told})
+
+
+class Leaving(MemoryNews):
+    """Lets the partition go while the third of many hops is told."""
+
+    hops = 0
+    owner: Monitoring
+    leaving: asyncio.Task[None] | None = None
+
+    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+        await super().tell(partition, hop_ms, items)
+        self.hops += 1
+        if self.hops == 3:
+            self.leaving = asyncio.create_task(self.owner.release())
+            await asyncio.sleep(0)
+
+
+async def test_a_partition_is_handed_over_between_two_hops() -> None:
+    """However many of them a packet allows: its next owner does not wait until the last was assessed."""
+    settings = Settings.load(partitions=1, min_posts=1, hold_hops=1)
+    whole, handed, news = MemoryStore(), dict[int, HeldPartition](), Leaving()
+    payload = encode(pack(posts_of(range(100)), 0, 0, 100, 1)[0])
+    assert await monitoring(settings, whole).take(0, 0, payload)
+    news.owner = monitoring(settings, MemoryStore(handed), news=news)
+    assert not await news.owner.take(0, 0, payload)
+    assert news.hops == 3
+    assert news.leaving is not None
+    await news.leaving
+    assert await monitoring(settings, MemoryStore(handed)).take(0, 0, payload)
+    assert_same(await whole.load(0), await MemoryStore(handed).load(0))
 
 
 def assert_same(one: PartitionState, other: PartitionState) -> None:
