@@ -140,7 +140,7 @@ class Monitoring:
             return False
 
     def _check(self, owned: _Owned, partition: int) -> None:
-        """Raise `_Released` if the partition is not owned any more: the next owner does not wait for the rest."""
+        """Raise `_Released` if the partition is not owned any more: its next owner is waiting."""
         if self._owned.get(partition) is not owned:
             raise _Released
 
