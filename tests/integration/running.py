@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from streams import archive, clock, live
 from streams.ending import STOPPED
 from streams.live import Stack, Worker
+from streams.monitor import Rules
 from streams.output import latest
 from streams.redis_keys import PartitionKeys
 from streams.settings import Settings
@@ -22,6 +23,10 @@ DEADLINE_S: Final = 120.0
 """For anything a test waits for: ten times what it takes on a busy machine with two cores."""
 
 PARTITIONS: Final = 4
+HOP_S: Final = 180
+"""Assessed every three minutes: thirty times in the case there is news, and the posts are soon through."""
+
+RULES: Final = Rules(hop_ms=HOP_S * 1_000)
 _POLL_S: Final = 0.05
 
 
@@ -48,6 +53,7 @@ def stack(kafka_url: str, name: str, *, workers: int = 1, redis_url: str | None 
         topic_prefix=f"{name}.",
         key_prefix=name,
         group=name,
+        hop_s=HOP_S,
         **more,
     )
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from streams import (
     formats,
     live,
     pipeline,
-    reference_case,
     replay,
     retry,
     topics,
@@ -35,7 +34,6 @@ from streams.dead import ARCHIVE, MAX_LETTER_BYTES, Letter, Place
 from streams.dead_topic import NoLetters, NotKept, UnknownLetter
 from streams.ending import STOPPED
 from streams.live import Stack
-from streams.monitor import Rules
 from streams.output import latest
 from streams.pipeline import Message
 from streams.posts import InvalidPost, Post
@@ -43,9 +41,9 @@ from streams.retry import Fate
 from streams.sending import TooLarge, producing
 from streams.settings import Settings
 
-from . import apache_kafka
 from .apache_kafka import Node
 from .one_a_message import send
+from .running import HOP_S, RULES
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -342,14 +340,6 @@ def test_a_record_larger_than_a_message_is_a_dead_letter_and_the_replay_goes_on(
 # ----------------------------------------------------------------------------------------------- with workers
 
 
-@pytest.fixture(scope="module")
-def flood(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first posts of a tenth of the reference case: one hashtag flooded."""
-    path = tmp_path_factory.mktemp("flood") / "flood.jsonl"
-    path.write_bytes(b"".join(islice(reference_case.generate(seed=1, scale=0.1), 500)))
-    return path
-
-
 def await_letters(stack: Stack, number: int) -> dict[str, Letter]:
     """The dead letters, once there are so many."""
     deadline_s = clock.monotonic_s() + DEADLINE_S
@@ -362,13 +352,13 @@ def await_letters(stack: Stack, number: int) -> dict[str, Letter]:
 
 
 def test_posts_that_are_retried_count_and_count_once(flood: Path, tmp_path: Path) -> None:
-    with Stack(partitions=2, metrics_port=0) as stack:
+    with Stack(partitions=2, metrics_port=0, hop_s=HOP_S) as stack:
         retry_a_wrong_format(stack, flood, tmp_path)
 
 
 def retry_a_wrong_format(stack: Stack, flood: Path, folder: Path) -> None:
     """The first posts of a flood are dead, are sent again twice, and the alerts are those of a scan."""
-    scanned = scanning.scan([str(flood)], folder, Rules()).alerts
+    scanned = scanning.scan([str(flood)], folder, RULES).alerts
     assert scanned, "the posts hold a flood, so there must be alerts to compare"
     records, settings = list(archive.read([str(flood)])), stack.settings
     wrong, rest = records[:20], records[20:]
@@ -439,17 +429,13 @@ def test_a_worker_that_stops_for_its_dead_posts_says_why_they_are_dead() -> None
 # -------------------------------------------------------------------------------------------- on Apache Kafka
 
 
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with apache_kafka.node(tmp_path_factory.mktemp("kafka")) as node:
-        yield node
-
-
 def test_on_apache_kafka_letters_are_listed_shown_and_retried(
     kafka: Node, flood: Path, tmp_path: Path
 ) -> None:
     large = b'{"id": "%s' % (b"x" * 2 * MAX_LETTER_BYTES)
-    with Stack(kafka_url=kafka.url, partitions=2, metrics_port=0, topic_prefix="e2e.", group="e2e") as stack:
+    with Stack(
+        kafka_url=kafka.url, partitions=2, metrics_port=0, hop_s=HOP_S, topic_prefix="e2e.", group="e2e"
+    ) as stack:
         settings = stack.settings
         post(settings, large)
         (key,) = await_letters(stack, 1)

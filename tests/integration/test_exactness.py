@@ -14,21 +14,16 @@ import pytest
 from detectors.table import HOUR_MS
 from streams import archive, formats, live, pipeline, reference_case, replay, scan
 from streams.live import Stack
-from streams.monitor import Rules
 from streams.output import latest
 from streams.pipeline import Message
 from streams.posts import Post
 from streams.sending import Sink
 
 from .apache_kafka import Node
-from .running import DEADLINE_S
+from .running import DEADLINE_S, HOP_S, RULES
 from .test_live import Topic, by_hashtag, in_process
 
-RULES = Rules(hop_ms=300_000)
-"""Hops of five minutes: order and repetition need few of them."""
-
 LATE_MS = RULES.lateness_ms
-HOP_S = RULES.hop_ms // 1_000
 DOUBLED = 0.05
 
 
@@ -115,7 +110,7 @@ def scanned(path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes
 @pytest.fixture(scope="module")
 def news(posts: Sequence[archive.Record]) -> dict[str, list[bytes]]:
     """What is told of each hashtag when one partition brings the posts in order."""
-    return by_hashtag(in_process(sent(Way(1), posts), rules=RULES))
+    return by_hashtag(in_process(sent(Way(1), posts)))
 
 
 def sent(way: Way, posts: Sequence[archive.Record], seed: int = 1) -> Topic:
@@ -130,7 +125,7 @@ def test_every_order_within_the_lateness_tells_the_same(
     partitions: int, seed: int, posts: Sequence[archive.Record], news: dict[str, list[bytes]]
 ) -> None:
     way = Way(partitions, shuffled=True, doubled=True, late=True)
-    assert by_hashtag(in_process(sent(way, posts, seed), batch=30 + seed, rules=RULES)) == news
+    assert by_hashtag(in_process(sent(way, posts, seed), batch=30 + seed)) == news
 
 
 def test_scan_gives_the_same_bytes_twice_and_for_lines_in_any_order(

@@ -9,7 +9,6 @@ import signal
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,16 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from detectors.baseline import Baseline
-from streams import archive, clock, live, pipeline, reference_case, replay, scan
+from streams import archive, clock, live, pipeline, replay, scan
 from streams.ending import STOPPED
 from streams.live import Stack, Worker
-from streams.monitor import Monitor, Rules
+from streams.monitor import Monitor
 from streams.output import alert_json
 from streams.pipeline import Message
 from streams.settings import Settings
 
 from .one_a_message import send
+from .running import HOP_S, RULES
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
@@ -52,10 +52,10 @@ def replayed(path: Path, partitions: int, posts_per_message: int) -> Topic:
     return topic
 
 
-def in_process(topic: Topic, batch: int = 7, rules: Rules | None = None) -> list[bytes]:
+def in_process(topic: Topic, batch: int = 7) -> list[bytes]:
     """The news of all partitions without broker, worker or store."""
     count = len(topic.partitions)
-    monitors = [Monitor(p, range(count), rules or Rules(), Baseline.prior()) for p in range(count)]
+    monitors = [Monitor(p, range(count), RULES, Baseline.prior()) for p in range(count)]
     waiting = [deque(messages) for messages in topic.partitions]
     news: list[bytes] = []
     while any(waiting):
@@ -112,14 +112,6 @@ def some_alerts(stack: Stack, count: int) -> None:
             return
 
 
-@pytest.fixture(scope="module")
-def flood(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first posts of a tenth of the reference case: less than an hour, one hashtag flooded."""
-    path = tmp_path_factory.mktemp("flood") / "flood.jsonl"
-    path.write_bytes(b"".join(islice(reference_case.generate(seed=1, scale=0.1), 500)))
-    return path
-
-
 @pytest.mark.parametrize("posts_per_message", [1, 50])
 @pytest.mark.parametrize("partitions", [1, 4])
 def test_live_tells_what_the_same_posts_give_in_one_process(
@@ -127,7 +119,7 @@ def test_live_tells_what_the_same_posts_give_in_one_process(
 ) -> None:
     expected = by_hashtag(in_process(replayed(flood, partitions, posts_per_message)))
     assert expected, "the posts hold a flood, so there must be news to compare"
-    with Stack(partitions=partitions, metrics_port=0) as stack:
+    with Stack(partitions=partitions, metrics_port=0, hop_s=HOP_S) as stack:
         replay.replay([str(flood)], stack.settings, posts_per_message=posts_per_message)
         told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
     assert by_hashtag(told) == expected
@@ -135,8 +127,8 @@ def test_live_tells_what_the_same_posts_give_in_one_process(
 
 
 def test_live_ends_with_the_alerts_a_scan_of_the_same_file_gives(flood: Path, tmp_path: Path) -> None:
-    scanned = scan.scan([str(flood)], tmp_path, Rules()).alerts
-    with Stack(partitions=4, metrics_port=0) as stack:
+    scanned = scan.scan([str(flood)], tmp_path, RULES).alerts
+    with Stack(partitions=4, metrics_port=0, hop_s=HOP_S) as stack:
         replay.replay([str(flood)], stack.settings)
         told = live.until_end(stack.settings, stack.check, DEADLINE_S)
         last = {msgspec.json.decode(value)["id"]: value for value in told}
@@ -155,7 +147,7 @@ def test_a_worker_stopped_midway_changes_no_alert(flood: Path, how: signal.Signa
     expected = by_hashtag(in_process(replayed(flood, 2, 1)))
     posts = lines(flood)
     half = len(posts) // 2
-    with Stack(partitions=2, metrics_port=0) as stack:
+    with Stack(partitions=2, metrics_port=0, hop_s=HOP_S) as stack:
         send(stack.settings, posts[:half], 0, end=False)
         some_alerts(stack, 3)
         first = stack.workers.pop()
@@ -173,7 +165,7 @@ def test_a_second_worker_takes_its_share_and_changes_no_alert(flood: Path) -> No
     expected = by_hashtag(in_process(replayed(flood, 4, 1)))
     posts = lines(flood)
     half = len(posts) // 2
-    with Stack(partitions=4, metrics_port=0) as stack:
+    with Stack(partitions=4, metrics_port=0, hop_s=HOP_S) as stack:
         send(stack.settings, posts[:half], 0, end=False)
         some_alerts(stack, 3)
         second = stack.start_worker()
@@ -190,7 +182,7 @@ def owns_some(worker: Worker) -> bool:
 
 def test_a_payload_that_is_no_post_arrives_among_the_dead_with_its_origin(flood: Path) -> None:
     good = lines(flood)[0]
-    with Stack(partitions=2, metrics_port=0) as stack:
+    with Stack(partitions=2, metrics_port=0, hop_s=HOP_S) as stack:
         with replay.producing(stack.settings) as sink:
             sink.send(good.payload, [], 1)
             sink.send(good.payload + b"\n" + b'{"created_at": "yesterday"', [], 1)
@@ -218,7 +210,7 @@ def test_a_stream_that_is_mostly_no_posts_stops_the_worker_before_it_is_acknowle
 
 
 def test_a_packet_nobody_can_read_stops_the_worker_with_one_line() -> None:
-    with Stack(partitions=1, metrics_port=0) as stack:
+    with Stack(partitions=1, metrics_port=0, hop_s=HOP_S) as stack:
         worker = stack.workers[0]
         rows = stack.settings.model_copy(update={"topic_prefix": ""})
         with replay.producing(rows, rows.rows_topic) as sink:

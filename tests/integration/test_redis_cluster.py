@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -19,20 +18,21 @@ import redis
 from real_redis import Cluster
 from redis.crc import key_slot
 
-from streams import archive, live, reference_case, replay, scan
+from streams import archive, live, replay, scan
 from streams.live import Stack
 from streams.output import latest
 from streams.redis_client import AWAY, blocking, connect
 from streams.settings import Settings, SettingsError
 
 from .one_a_message import send
+from .running import HOP_S
 
 pytestmark = pytest.mark.servers
 
 DEADLINE_S = 120.0
 PARTITIONS = 4
 REDIS_PAGE = Path(__file__).parent.parent.parent / "docs" / "redis.md"
-WINDOW_S = 1_200
+WINDOW_S = 1_260
 """Short, so that rows leave it and are evicted."""
 
 
@@ -57,16 +57,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def flood(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first posts of a tenth of the reference case: less than an hour, one hashtag flooded."""
-    path = tmp_path_factory.mktemp("flood") / "flood.jsonl"
-    path.write_bytes(b"".join(islice(reference_case.generate(seed=1, scale=0.1), 500)))
-    return path
-
-
-@pytest.fixture(scope="module")
 def scanned(flood: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, ...]:
-    rules = Settings.load(window_s=WINDOW_S).rules()
+    rules = Settings.load(window_s=WINDOW_S, hop_s=HOP_S).rules()
     alerts = scan.scan([str(flood)], tmp_path_factory.mktemp("scan"), rules).alerts
     assert alerts, "the posts hold a flood, so there must be alerts to compare"
     return tuple(alerts)
@@ -74,7 +66,12 @@ def scanned(flood: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[byte
 
 def stack(redis_url: str, name: str) -> Stack:
     return Stack(
-        redis_url=redis_url, partitions=PARTITIONS, window_s=WINDOW_S, key_prefix=name, metrics_port=0
+        redis_url=redis_url,
+        partitions=PARTITIONS,
+        window_s=WINDOW_S,
+        hop_s=HOP_S,
+        key_prefix=name,
+        metrics_port=0,
     )
 
 
