@@ -85,6 +85,7 @@ class _Work:
         self._settings = settings
         self._rebalanced = 0
         self._lines: list[str] = []
+        self._ends: dict[int, tuple[int, int | None]] = {}
         self.ingestion = Ingestion(settings, metrics, self._send, self._start_of, self._exhausted)
         log_of = partial(rows_log.opened, settings)
         self.monitoring = Monitoring(
@@ -177,6 +178,14 @@ class _Work:
             return None  # a broker that is away says nothing of its topics
         # The embedded broker's answer may fall short by a batch; what came with its last messages does not.
         if position is None or position < max(ends[tp], consumer.highwater(tp) or 0):
+            return None
+        if any(message.tp == tp for message in consumer.unacked):
+            return None  # it is on its way to us
+        # Behind the last message there may be one that Faust has fetched and not taken up yet, or the marker
+        # of a transaction. Which of them it is shows by the next time we ask.
+        taken_up = consumer._read_offset[tp]
+        before, self._ends[source] = self._ends.get(source), (position, taken_up)
+        if (-1 if taken_up is None else taken_up) + 1 < position and before != (position, taken_up):
             return None
         committed: int | None = consumer._committed_offset.get(tp)
         return position if committed is None else committed

@@ -76,7 +76,10 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     last : tuple of int
         The newest ticks of all posts, believed or not, by rising time; `LEAP_POSTS` of them at the most.
     episode : int
-        How often posts had come after a silence of all sources when this one last said something.
+        How often posts had come after a silence of all sources when this one last spoke, or had said twice
+        that it is silent.
+    repeated : bool
+        In a later episode it has said so once.
     """
 
     newest_ms: int | None = None
@@ -87,6 +90,7 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
     replaying: bool = False
     last: tuple[int, ...] = ()
     episode: int = 0
+    repeated: bool = False
 
     def advance(
         self,
@@ -170,9 +174,9 @@ class Clocks:
         clock = known.advance(batch, since, idle=idle, begun=begun, ended=ended)
         spoke = begun or any(stretch.since(since) for stretch in batch)
         begins = spoke and all(map(self._is_silent, self._all))
-        if idle and known.episode < self._episode:
-            clock = structs.replace(clock, idle=False, ended=False)
-        return structs.replace(clock, episode=self._episode + begins)
+        if idle and known.episode < self._episode and not known.repeated:
+            return structs.replace(clock, repeated=True)
+        return structs.replace(clock, episode=self._episode + begins, repeated=False)
 
     def watermark(self, lateness_ms: int) -> int | None:
         """The event time below which no more posts are expected; None while it cannot be told.

@@ -230,6 +230,19 @@ def test_silence_of_the_others_counts_again_once_they_have_repeated_it_twice(wor
     assert hear(0, idle=True) == T + 3 * MINUTE - LATE
     assert hear(1, T + 4 * MINUTE, ended=True) == T + 2 * MINUTE - LATE, "the next episode"
     assert not Clocks(clocks, range(3)).ended
+    assert [hear(source, idle=True) for source in (0, 2, 2)] == [T + 2 * MINUTE - LATE] * 2 + [
+        T + 3 * MINUTE - LATE
+    ]
+    assert hear(0, idle=True) == T + 4 * MINUTE - LATE, "all are silent again"
+
+
+def test_what_had_ended_has_still_ended_when_its_silence_counts_again() -> None:
+    clocks = {p: SourceClock(T, ended=True) for p in range(2)}
+    clocks[0] = Clocks(clocks, range(2)).after(0, [Stretch(T // TICK_MS, 9, 1, 1)], ended=True)
+    for _ in range(2):
+        assert not Clocks(clocks, range(2)).ended
+        clocks[1] = Clocks(clocks, range(2)).after(1, [], idle=True)
+    assert Clocks(clocks, range(2)).ended
 
 
 def test_an_archive_that_begins_after_all_have_ended_is_waited_for_everywhere() -> None:
