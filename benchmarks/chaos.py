@@ -37,6 +37,8 @@ ROUNDS: Final = 4
 
 QUICK_KILLS: Final = 3
 QUICK_SCALE: Final = 0.1
+HOP_S: Final = 60
+QUICK_HOP_S: Final = 180
 
 SHOWN_PROBLEMS: Final = 20
 
@@ -53,6 +55,7 @@ class Options:
     scale: float
     broker: str
     fsync: str
+    hop_s: int
     idle_s: int
     quick: bool
     out: Path
@@ -62,8 +65,8 @@ class Options:
         """A command that does the same."""
         return (
             f"python -m benchmarks.chaos --kills {self.kills} --seed {self.seed} --rounds {self.rounds}"
-            f" --scale {self.scale:g} --broker {self.broker} --fsync {self.fsync} --idle-s {self.idle_s}"
-            + (" --quick" if self.quick else "")
+            f" --scale {self.scale:g} --broker {self.broker} --fsync {self.fsync} --hop-s {self.hop_s}"
+            f" --idle-s {self.idle_s}" + (" --quick" if self.quick else "")
         )
 
     @property
@@ -101,7 +104,9 @@ def measure(options: Options, folder: Path, console: Console) -> Iterator[Report
     """Run all rounds; gives after each what there is so far."""
     with ExitStack() as exits:
         exits.enter_context(embedded.stopping_on_sigterm())
-        arena = chaos_round.open_arena(folder, exits, options.broker, options.fsync, options.idle_s)
+        arena = chaos_round.open_arena(
+            folder, exits, options.broker, options.fsync, options.hop_s, options.idle_s
+        )
         settings = Settings.load(**chaos_round.settings_of(arena, "case"))
         strikes = plan(options.kills, arena.kinds, random.Random(f"{options.seed} kills"))
         told = exits.enter_context(screen(console, options.kills))
@@ -167,6 +172,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         scale=arguments.scale or (QUICK_SCALE if quick else 1.0),
         broker=arguments.broker,
         fsync=arguments.fsync,
+        hop_s=arguments.hop_s or (QUICK_HOP_S if quick else HOP_S),
         idle_s=arguments.idle_s,
         quick=quick,
         out=arguments.out,
@@ -180,13 +186,18 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--seed", type=int, default=1, help="of what is killed when, and of the case")
     out.add_argument("--rounds", type=int, help=f"replays the kills are dealt out over, default {ROUNDS}")
     out.add_argument("--scale", type=float, help="size of the rebuilt case, default 1")
+    out.add_argument("--hop-s", type=int, help=f"event time between two assessments, default {HOP_S}")
     out.add_argument(
         "--broker", choices=(BROKER, "embedded"), default=BROKER, help="the embedded one is not killed"
     )
     how = "everysec: Redis may lose what it acknowledged in the last second"
     out.add_argument("--fsync", choices=("always", "everysec"), default="always", help=how)
     out.add_argument("--idle-s", type=int, default=60, help="wall time a partition may be silent, default 60")
-    out.add_argument("--quick", action="store_true", help=f"{QUICK_KILLS} kills, a small case, one round")
+    out.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"{QUICK_KILLS} kills, a small case, fewer assessments, one round",
+    )
     out.add_argument("--out", type=Path, default=RESULT, help="where the result goes; its JSON beside it")
     return out
 

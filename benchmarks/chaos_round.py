@@ -37,6 +37,8 @@ class Arena:
     Attributes
     ----------
     killable : by kind
+    hop_s : int
+        Event time between two assessments.
     idle_s : int
         Wall time after which a silent source partition is left out.
     is_kafka : bool
@@ -46,6 +48,7 @@ class Arena:
     kafka_url: str
     redis_url: str
     killable: Mapping[str, Server]
+    hop_s: int
     idle_s: int
     is_kafka: bool
 
@@ -62,18 +65,18 @@ class Arena:
         return str(about["redis_version"])
 
 
-def open_arena(folder: Path, exits: ExitStack, broker: str, fsync: str, idle_s: int) -> Arena:
+def open_arena(folder: Path, exits: ExitStack, broker: str, fsync: str, hop_s: int, idle_s: int) -> Arena:
     """Start a broker and a Redis that keeps its data; both end with `exits`."""
     store = servers.redis(folder / REDIS, fsync)
     exits.callback(store.stop)
     store.start()
     if broker != BROKER:
         url = exits.enter_context(embedded.broker(folder))
-        return Arena(url, store.url, {REDIS: store}, idle_s, is_kafka=False)
+        return Arena(url, store.url, {REDIS: store}, hop_s, idle_s, is_kafka=False)
     node = servers.kafka(folder / BROKER)
     exits.callback(node.stop)
     node.start()
-    return Arena(node.url, store.url, {BROKER: node, REDIS: store}, idle_s, is_kafka=True)
+    return Arena(node.url, store.url, {BROKER: node, REDIS: store}, hop_s, idle_s, is_kafka=True)
 
 
 def settings_of(arena: Arena, name: str) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def settings_of(arena: Arena, name: str) -> dict[str, Any]:
         "group": name,
         "key_prefix": name,
         "transactions": arena.is_kafka,
+        "hop_s": arena.hop_s,
         "idle_s": arena.idle_s,
     }
 

@@ -1,14 +1,9 @@
-"""The live path on Apache Kafka: the alerts of `scan`, byte for byte, whoever is killed meanwhile.
-
-What is sent and what must come of it is the rebuilt reference case at a small scale.
-"""
+"""What Apache Kafka is asked for, and what it takes; test_failure.py and test_chaos.py kill things on it."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,15 +17,9 @@ from streams.settings import Settings
 
 from . import apache_kafka
 from .apache_kafka import Node
-from .one_a_message import send
 from .running import (
-    DEADLINE_S,
     PARTITIONS,
-    Case,
     all_told,
-    assert_each_once,
-    await_news,
-    restart_stopped,
     stack,
 )
 
@@ -105,12 +94,6 @@ def test_a_topic_that_is_asked_for_by_name_is_not_made_by_that(kafka: Node) -> N
         assert "nobody.posts" not in client.list_topics()
 
 
-def test_a_replay_gives_the_alerts_of_a_scan(kafka: Node, case: Case) -> None:
-    with stack(kafka.url, "replay") as running:
-        replay.replay([str(case.path)], running.settings)
-        assert_each_once(running, case)
-
-
 def test_a_packet_beyond_what_kafka_takes_by_default_is_carried(kafka: Node) -> None:
     crowd = [
         Post(
@@ -143,30 +126,3 @@ def largest_message(settings: Settings, topic: str) -> int:
         return max(sizes)
     finally:
         consumer.close()
-
-
-def test_a_killed_worker_changes_no_alert(kafka: Node, case: Case) -> None:
-    posts = case.records()
-    half = len(posts) // 2
-    with stack(kafka.url, "workers", workers=2) as running:
-        send(running.settings, posts[:half], 0, end=False)
-        await_news(running, 3)
-        victim = running.workers.pop(0)
-        victim.process.kill()
-        send(running.settings, posts[half:], half, end=True)
-        assert victim.process.wait(DEADLINE_S) == -signal.SIGKILL
-        running.start_worker()
-        assert_each_once(running, case)
-
-
-def test_a_killed_broker_changes_no_alert(tmp_path: Path, case: Case) -> None:
-    posts = case.records()
-    half = len(posts) // 2
-    with apache_kafka.node(tmp_path / "kafka") as node, stack(node.url, "broker", workers=2) as running:
-        send(running.settings, posts[:half], 0, end=False)
-        await_news(running, 3)
-        node.kill()
-        node.start()
-        restart_stopped(running)
-        send(running.settings, posts[half:], half, end=True)
-        assert_each_once(running, case)

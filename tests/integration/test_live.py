@@ -17,9 +17,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from detectors.baseline import Baseline
-from streams import archive, clock, live, pipeline, replay, scan
+from streams import archive, clock, live, pipeline, replay
 from streams.ending import STOPPED
-from streams.live import Stack, Worker
+from streams.live import Stack
 from streams.monitor import Monitor
 from streams.output import alert_json
 from streams.pipeline import Message
@@ -112,8 +112,7 @@ def some_alerts(stack: Stack, count: int) -> None:
             return
 
 
-@pytest.mark.parametrize("posts_per_message", [1, 50])
-@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize(("partitions", "posts_per_message"), [(1, 50), (4, 1)])
 def test_live_tells_what_the_same_posts_give_in_one_process(
     flood: Path, partitions: int, posts_per_message: int
 ) -> None:
@@ -124,16 +123,6 @@ def test_live_tells_what_the_same_posts_give_in_one_process(
         told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
     assert by_hashtag(told) == expected
     assert len(told) == sum(map(len, expected.values())), "without a restart nothing is told twice"
-
-
-def test_live_ends_with_the_alerts_a_scan_of_the_same_file_gives(flood: Path, tmp_path: Path) -> None:
-    scanned = scan.scan([str(flood)], tmp_path, RULES).alerts
-    with Stack(partitions=4, metrics_port=0, hop_s=HOP_S) as stack:
-        replay.replay([str(flood)], stack.settings)
-        told = live.until_end(stack.settings, stack.check, DEADLINE_S)
-        last = {msgspec.json.decode(value)["id"]: value for value in told}
-    assert scanned, "the posts hold a flood, so there must be alerts to compare"
-    assert sorted(last.values()) == sorted(scanned)
 
 
 def test_partitions_batches_and_message_sizes_change_nothing(flood: Path) -> None:
@@ -159,25 +148,6 @@ def test_a_worker_stopped_midway_changes_no_alert(flood: Path, how: signal.Signa
         told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
     assert status == (0 if how is signal.SIGTERM else -how)
     assert by_hashtag(told) == expected
-
-
-def test_a_second_worker_takes_its_share_and_changes_no_alert(flood: Path) -> None:
-    expected = by_hashtag(in_process(replayed(flood, 4, 1)))
-    posts = lines(flood)
-    half = len(posts) // 2
-    with Stack(partitions=4, metrics_port=0, hop_s=HOP_S) as stack:
-        send(stack.settings, posts[:half], 0, end=False)
-        some_alerts(stack, 3)
-        second = stack.start_worker()
-        send(stack.settings, posts[half:], half, end=True)
-        stack.await_ready(second)
-        told = list(live.until_end(stack.settings, stack.check, DEADLINE_S))
-        assert owns_some(second)
-    assert by_hashtag(told) == expected
-
-
-def owns_some(worker: Worker) -> bool:
-    return "ready: partitions" in worker.log.read_text()
 
 
 def test_a_payload_that_is_no_post_arrives_among_the_dead_with_its_origin(flood: Path) -> None:
