@@ -1,5 +1,6 @@
 # Everything sets itself up: the first target you ask for makes .venv and installs into it, once, and again
 # when pyproject.toml or constraints.txt change. Another Python: make PYTHON=python3.13 test
+# So many processes run tests: make TESTERS=8 test. Some of them wait for servers most of the time.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -8,6 +9,7 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
+TESTERS ?= 3
 INSTALLED := .venv/.installed
 
 .PHONY: help demo up test lint type bench quality chaos clean
@@ -22,8 +24,7 @@ up: $(INSTALLED) ## Keep a broker, Redis and a worker running on this machine un
 	$(BIN)/floodmark up
 
 test: lint type ## Check everything: style, types and every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not servers"
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m servers # brokers, Redis and workers for each file
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 lint: $(INSTALLED) ## Check style and format
 	$(BIN)/ruff check .

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import command
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
@@ -118,11 +118,7 @@ def messages(settings: Settings, topic: str, partition: int = 0) -> list[Any]:
 
 
 def floodmark(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-c", "from streams.cli import main; main()", *arguments]
-    environ = {**live.environment(settings), "COLUMNS": "200"}
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, env=environ, timeout=120, check=False
-    )
+    return command.floodmark(*arguments, environ=live.environment(settings))
 
 
 def place(settings: Settings, offset: int = 0, line: int = 0, part: int = 0) -> Place:
@@ -215,8 +211,8 @@ def test_a_payload_that_is_nowhere_whole_any_more_is_shown_as_far_as_it_is_kept(
 
 
 def test_a_key_nobody_has_and_a_topic_that_is_not_there_are_named(settings: Settings) -> None:
-    for command in ("show", "retry"):
-        done = floodmark(settings, "dead", command, "posts/0/99/0/0")
+    for verb in ("show", "retry"):
+        done = floodmark(settings, "dead", verb, "posts/0/99/0/0")
         assert done.returncode == 2
         assert done.stderr.decode().startswith("floodmark: there is no dead letter 'posts/0/99/0/0'")
     elsewhere = settings.model_copy(update={"topic_prefix": "nobody."})
@@ -349,11 +345,6 @@ def await_letters(stack: Stack, number: int) -> dict[str, Letter]:
         if len(found) >= number:
             return found
     raise AssertionError(f"{len(found)} dead letters, {number} expected")
-
-
-def test_posts_that_are_retried_count_and_count_once(flood: Path, tmp_path: Path) -> None:
-    with Stack(partitions=2, metrics_port=0, hop_s=HOP_S) as stack:
-        retry_a_wrong_format(stack, flood, tmp_path)
 
 
 def retry_a_wrong_format(stack: Stack, flood: Path, folder: Path) -> None:

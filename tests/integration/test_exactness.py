@@ -147,7 +147,6 @@ WAYS = (
     Way(1, doubled=True),
     Way(2, workers=3, shuffled=True, late=True),
     Way(8, shuffled=True, doubled=True),
-    Way(8, workers=3, doubled=True, late=True),
 )
 
 

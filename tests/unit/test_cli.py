@@ -1,4 +1,4 @@
-"""The command as a user meets it: a subprocess, its output and its status."""
+"""The command as a user meets it: its output and its status."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import said as floodmark
 
 from streams import reference_case
 from streams.formats import encode
@@ -18,9 +19,10 @@ from streams.posts import Post
 COMMANDS = ("scan", "demo", "up", "worker", "replay", "doctor", "reference-case", "dead")
 
 
-def floodmark(
+def started(
     *arguments: str, stdin: bytes | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
+    """Run it in a process of its own."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("FLOODMARK_")} | environment
     done = subprocess.run(
         [sys.executable, "-c", "from streams.cli import main; main()", *arguments],
@@ -113,13 +115,13 @@ def test_a_broker_that_is_not_there_is_named(tmp_path: Path, command: tuple[str,
     path = tmp_path / "posts.jsonl"
     path.write_bytes(post())
     arguments = [str(path) if argument == "posts.jsonl" else argument for argument in command]
-    done = floodmark(*arguments, FLOODMARK_KAFKA_URL="kafka://127.0.0.1:1", FLOODMARK_METRICS_PORT="0")
+    done = started(*arguments, FLOODMARK_KAFKA_URL="kafka://127.0.0.1:1", FLOODMARK_METRICS_PORT="0")
     assert "127.0.0.1:1" in complaint(done)
 
 
 def test_scan_reads_standard_input_and_prints_json_and_nothing_else(tmp_path: Path) -> None:
     lines = b"".join(reference_case.generate(seed=3, scale=0.1))
-    done = floodmark("scan", "-", "--json", "--hop-s", "300", "--out", str(tmp_path / "out"), stdin=lines)
+    done = started("scan", "-", "--json", "--hop-s", "300", "--out", str(tmp_path / "out"), stdin=lines)
     assert done.returncode == 0
     (alert,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert alert["kind"] == "flood"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
+from command import said as floodmark
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -309,19 +307,6 @@ def test_a_record_that_is_no_post_and_too_large_is_counted_as_that_only() -> Non
 
 
 # ------------------------------------------------------------------------------------------------ the command
-
-
-def floodmark(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited: Mapping[str, str] = {k: v for k, v in os.environ.items() if not k.startswith("FLOODMARK_")}
-    return subprocess.run(
-        [sys.executable, "-c", "from streams.cli import main; main()", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**inherited, "COLUMNS": "200", **environment},
-        timeout=120,
-        check=False,
-    )
 
 
 def complaint(done: subprocess.CompletedProcess[str]) -> str:

@@ -23,19 +23,18 @@ def precision_and_recall(found: set[str], true: set[str]) -> tuple[float, float]
     return len(found & true) / len(found), len(found & true) / len(true)
 
 
-EVERY_MINUTE = Rules()
 RARELY = Rules(hop_ms=300_000)
-"""Assessed every five minutes instead of every one, where how often does not matter."""
+"""Assessed every five minutes; benchmarks/quality.py does so every minute."""
 
 
 class Scanned:
     """One scan of a rebuilt case, with its truth."""
 
-    def __init__(self, folder: Path, seed: int, scale: float = 1.0, rules: Rules = EVERY_MINUTE) -> None:
+    def __init__(self, folder: Path, seed: int, scale: float = 1.0) -> None:
         self.case, self.truth_path = reference_case.write(folder, seed=seed, scale=scale)
         self.truth = rows(self.truth_path)
         self.out = folder / "out"
-        self.result: Result = scan([str(self.case)], self.out, rules)
+        self.result: Result = scan([str(self.case)], self.out, RARELY)
 
     def true(self, column: str) -> set[str]:
         return {row[column] for row in self.truth if row["coordinated"] == "1"}
@@ -54,7 +53,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
-    return Scanned(tmp_path_factory.mktemp("small"), seed=12, scale=0.3, rules=RARELY)
+    return Scanned(tmp_path_factory.mktemp("small"), seed=12, scale=0.3)
 
 
 def check(scanned: Scanned) -> None:
@@ -78,7 +77,7 @@ def test_the_reference_case_is_found_whole_and_nobody_else(full: Scanned) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20, 24))
 def test_a_smaller_case_of_another_seed_is_found_too(tmp_path: Path, seed: int) -> None:
-    check(Scanned(tmp_path, seed, scale=0.3, rules=RARELY))
+    check(Scanned(tmp_path, seed, scale=0.3))
 
 
 def test_the_findings_name_the_published_traits(full: Scanned) -> None:
