@@ -158,37 +158,45 @@ class _Work:
         """
         if self._rebalanced > 1:
             return first
-        # Faust has no public way to ask.
-        consumer: Any = self._app.consumer
-        tp = TP(self._settings.posts_topic, source)
-        committed: int | None = consumer._committed_offset.get(tp)
-        if committed is None or committed >= first:
-            return first
-        earliest = await consumer.earliest_offsets(tp)
-        return committed if earliest.get(tp, first) <= committed else first
+        earliest, committed = await self._begins(TP(self._settings.posts_topic, source))
+        if committed is None:
+            return min(earliest, first)
+        return committed if earliest <= committed < first else first
 
-    async def _exhausted(self, source: int) -> int | None:
-        """The offset to come of a source that the broker says to hold nothing unread; None if it does not."""
+    async def _begins(self, tp: TP) -> tuple[int, int | None]:
+        """The first offset that the log of a partition holds, and the one that was committed."""
+        # Faust has no public way to ask for the latter.
+        consumer: Any = self._app.consumer
+        earliest = await consumer.earliest_offsets(tp)
+        return earliest[tp], consumer._committed_offset.get(tp)
+
+    async def _exhausted(self, source: int, since: int) -> int | None:
+        """Where a source begins that the broker says to hold nothing unread; None if it does not say so.
+
+        That is where a reader begins that has read nothing: never behind a message that has been fetched and
+        not been taken up, or that message would be missing.
+        """
         # Faust has no public way to ask.
         consumer: Any = self._app.consumer
         tp = TP(self._settings.posts_topic, source)
         try:
             position, ends = await consumer.position(tp), await consumer.highwaters(tp)
+            earliest, committed = await self._begins(tp)
         except (KafkaError, TimeoutError):
             return None  # a broker that is away says nothing of its topics
         # The embedded broker's answer may fall short by a batch; what came with its last messages does not.
         if position is None or position < max(ends[tp], consumer.highwater(tp) or 0):
             return None
-        if any(message.tp == tp for message in consumer.unacked):
-            return None  # it is on its way to us
+        on_its_way = (m.tp == tp and m.offset >= since and not m.acked for m in consumer.unacked)
+        if any(on_its_way):
+            return None
         # Behind the last message there may be one that Faust has fetched and not taken up yet, or the marker
         # of a transaction. Which of them it is shows by the next time we ask.
         taken_up = consumer._read_offset[tp]
         before, self._ends[source] = self._ends.get(source), (position, taken_up)
         if (-1 if taken_up is None else taken_up) + 1 < position and before != (position, taken_up):
             return None
-        committed: int | None = consumer._committed_offset.get(tp)
-        return position if committed is None else committed
+        return earliest if committed is None else committed
 
 
 def _named(partitions: list[int]) -> str:

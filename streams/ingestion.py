@@ -49,8 +49,9 @@ Acknowledge = Callable[[], object]
 StartOf = Callable[[int, int], Awaitable[int]]
 """From a source partition and the first offset read from it to the offset its first batch covers from."""
 
-Exhausted = Callable[[int], Awaitable[int | None]]
-"""The offset to come of a source partition that holds nothing unread; None if it does, or nobody knows."""
+Exhausted = Callable[[int, int], Awaitable[int | None]]
+"""From a source partition and an offset to where a reader of it begins who has read nothing, if it holds nothing
+unread from that offset on; to None if it does, or if nobody knows."""
 
 
 @dataclass
@@ -148,7 +149,7 @@ class Ingestion:
         long silence the source has ended, even if the replay that began on it never said so. It is said over
         and over: once posts come after a silence of all sources, only what is said from then on counts.
         """
-        at = await self._exhausted(source)
+        at = await self._exhausted(source, batch.start or 0)
         silent_s = clock.monotonic_s() - batch.quiet_s
         batch.patience_s = silent_s + self._settings.idle_s
         if at is None:

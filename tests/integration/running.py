@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import redis
 from kafka import KafkaConsumer, TopicPartition
 
@@ -18,6 +19,7 @@ from streams.monitor import Rules
 from streams.output import latest
 from streams.redis_keys import PartitionKeys
 from streams.settings import Settings
+from streams.watermark import SourceClock
 
 DEADLINE_S: Final = 120.0
 """For anything a test waits for: ten times what it takes on a busy machine with two cores."""
@@ -136,7 +138,26 @@ def restart_stopped(running: Stack) -> None:
 
 def all_told(running: Stack) -> list[bytes]:
     """All that was told, in its order, once everything was; workers that stop are restarted."""
-    return list(live.until_end(running.settings, lambda: restart_stopped(running), DEADLINE_S))
+    try:
+        return list(live.until_end(running.settings, lambda: restart_stopped(running), DEADLINE_S))
+    except TimeoutError as error:
+        logs = "\n".join(f"{log.name}: {log.read_text()[-2_000:]}" for log in running.folder.glob("*.log"))
+        raise AssertionError(f"{error}\n{logs}\n{clocks(running.settings)}") from error
+
+
+def clocks(settings: Settings) -> dict[int, dict[int, Any]]:
+    """How far the stored clocks are: by destination partition, one for each source."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        held = {
+            partition: client.hgetall(PartitionKeys(settings.key_prefix, partition).clock)
+            for partition in range(settings.partitions)
+        }
+    return {
+        partition: {
+            int(source): msgspec.msgpack.decode(clock, type=SourceClock) for source, clock in of.items()
+        }
+        for partition, of in held.items()
+    }
 
 
 def assert_each_once(running: Stack, case: Case) -> None:

@@ -66,7 +66,7 @@ class Broker:
         self.sent.append((topic, value, partition, dict(headers)))
         return self.release.wait()
 
-    async def exhausted(self, source: int) -> int | None:
+    async def exhausted(self, source: int, since: int) -> int | None:
         self.asked += 1
         return self.end
 
