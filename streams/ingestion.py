@@ -50,8 +50,8 @@ StartOf = Callable[[int, int], Awaitable[int]]
 """From a source partition and the first offset read from it to the offset its first batch covers from."""
 
 Exhausted = Callable[[int, int], Awaitable[int | None]]
-"""From a source partition and an offset to where a reader begins who has read nothing of it, if it holds nothing
-unread from that offset on; to None if it does, or if nobody knows."""
+"""From a source partition that holds nothing unread from an offset on, to where a reader begins who has read
+nothing of it; to None if it does hold something, or nobody knows."""
 
 
 @dataclass
