@@ -309,6 +309,11 @@ class Monitor:
         return self._clocks.ended
 
     @property
+    def silent(self) -> int:
+        """How many sources it does not wait for."""
+        return self._clocks.silent
+
+    @property
     def _clocks(self) -> Clocks:
         return Clocks(self.state.clocks, self.sources)
 

@@ -306,7 +306,7 @@ class Monitoring:
             metrics.watermark_seconds.labels(label).set(watermark_ms / 1_000)
         if monitor.state.assessed_ms is not None:
             metrics.hop_seconds.labels(label).set(monitor.state.assessed_ms / 1_000)
-        metrics.idle_sources.labels(label).set(sum(one.idle for one in monitor.state.clocks.values()))
+        metrics.idle_sources.labels(label).set(monitor.silent)
         metrics.tags.labels(label).set(len(tags))
         metrics.window_rows.labels(label).set(owned.rows)
         metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in tags))

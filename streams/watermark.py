@@ -159,6 +159,11 @@ class Clocks:
         """Whether every source said that nothing more will come."""
         return all(clock.ended and self._is_silent(clock) for clock in self._all)
 
+    @property
+    def silent(self) -> int:
+        """How many sources nobody waits for."""
+        return sum(map(self._is_silent, self._all))
+
     def after(
         self,
         source: int,

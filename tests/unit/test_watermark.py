@@ -230,6 +230,7 @@ def test_silence_of_the_others_counts_again_once_they_have_repeated_it_twice(wor
     assert hear(0, idle=True) == T + 3 * MINUTE - LATE
     assert hear(1, T + 4 * MINUTE, ended=True) == T + 2 * MINUTE - LATE, "the next episode"
     assert not Clocks(clocks, range(3)).ended
+    assert Clocks(clocks, range(3)).silent == 1
     assert [hear(source, idle=True) for source in (0, 2, 2)] == [T + 2 * MINUTE - LATE] * 2 + [
         T + 3 * MINUTE - LATE
     ]
