@@ -166,12 +166,9 @@ class RedisStore:
         for chunk in _chunks(names):
             await _answer(self._client.unlink(*chunk))
         rest = [keys.mark, keys.clock, keys.hop, keys.open, keys.late, keys.tags]
-        following = self._following()
-        args = [self._writer[partition], following, "" if covered_ms is None else covered_ms]
-        done, *found = await _RESET.run(self._client, rest, args)
-        if not done:
+        found = await self._write(_RESET, partition, rest, ["" if covered_ms is None else covered_ms])
+        if found:
             raise self._refusal(partition, *found)
-        self._writer[partition] = following
         return PartitionState(covered_ms=covered_ms)
 
     # ---------------------------------------------------------------------------------------- commit
@@ -179,11 +176,8 @@ class RedisStore:
     async def commit(self, partition: int, delta: Delta) -> None:
         """Store one packet; see `Store.commit`. Sent again because its answer was lost, it counts once."""
         keys = PartitionKeys(self._prefix, partition)
-        following = self._following()
         names: list[str] = [keys.mark, keys.clock, keys.tags, keys.late]
         args: list[Any] = [
-            self._writer.get(partition, ""),
-            following,
             delta.source,
             "" if delta.expected is None else delta.expected,
             delta.mark,
@@ -202,21 +196,35 @@ class RedisStore:
             args.append(
                 _PACK([part for k, v in delta.strings.get(hashtag, {}).items() for part in (f"{k:016x}", v)])
             )
-        done, *found = await _COMMIT.run(self._client, names, args)
-        if not done:
-            mark, held = found
+        found = await self._write(_COMMIT, partition, names, args)
+        if found:
+            mark, writer = found
             lost = lost_mark(partition, delta.source, delta.expected, _number(mark))
-            raise self._refusal(partition, held, lost)
-        self._writer[partition] = following
+            raise self._refusal(partition, writer, lost)
 
     async def _take_over(self, keys: PartitionKeys) -> None:
         following = self._following()
         await _answer(self._client.hset(keys.mark, "writer", following))
         self._writer[keys.partition] = following
 
+    async def _write(
+        self, script: _Script, partition: int, keys: Sequence[str], args: Sequence[Any]
+    ) -> list[Any]:
+        """Store something after what was written last; gives what a script found that refused, else nothing."""
+        following = self._following()
+        signed = [self._writer.get(partition, ""), following, *args]
+        done, *found = await script.run(self._client, keys, signed)
+        if done:
+            self._writer[partition] = following
+        return found
+
     def _following(self) -> str:
         """What the next write leaves as the writer: a store that goes back to before it is found out."""
         return f"{self._name}:{next(self._writes)}"
+
+    def _wrote(self, partition: int, writer: bytes | None) -> bool:
+        """Whether the writer that was found is what the last write from here left."""
+        return writer is not None and writer == self._writer.get(partition, "").encode()
 
     def _refusal(
         self, partition: int, writer: bytes | None, lost: StateLost | None = None
@@ -224,7 +232,7 @@ class RedisStore:
         """Why a write was refused that found this writer; `lost` if it is for another reason than that."""
         if not writer:
             return lost_state(partition)
-        if lost is not None and writer == self._writer.get(partition, "").encode():
+        if lost is not None and self._wrote(partition, writer):
             return lost
         mine = writer.startswith(f"{self._name}:".encode())
         return lost_write(partition) if mine else lost_to_writer(partition)
@@ -244,7 +252,8 @@ class RedisStore:
             pipe.get(keys.hop)
             pipe.zrangebyscore(keys.scored, "-inf", f"({shown_from_ms}")
             writer, hop, faded = await pipe.execute()
-        self._refuse(partition, outcome, hop, writer)
+        if not self._wrote(partition, writer) or (hop and int(hop) > outcome.hop_ms):
+            raise self._not_recorded(partition, outcome, hop, writer)
         # Counting a large hashtag takes tens of milliseconds; the broker must hear from us meanwhile.
         written = await asyncio.to_thread(_write, outcome)
         await self._show(partition, outcome.hop_ms, written, faded)
@@ -253,28 +262,23 @@ class RedisStore:
             t.assessment.hashtag: t.alert for t in outcome.tags if t.alert is not None and _is_open(t)
         }
         scored = [t.assessment.hashtag for t in outcome.tags if _score(t) > 0]
-        following = self._following()
         args = [
-            self._writer[partition],
             outcome.hop_ms,
             shown_from_ms,
             _PACK([part for name, alert in open_alerts.items() for part in (name, _stored(alert))]),
             _PACK([t.assessment.hashtag for t in outcome.tags if t.assessment.hashtag not in open_alerts]),
             _PACK(scored),
             _PACK([t.assessment.hashtag for t in outcome.tags if _score(t) <= 0]),
-            following,
         ]
         names = [keys.mark, keys.hop, keys.open, keys.scored, keys.late]
-        done, *found = await _RECORD.run(self._client, names, args)
-        if not done:
-            self._refuse(partition, outcome, *found)
-        self._writer[partition] = following
+        found = await self._write(_RECORD, partition, names, args)
+        if found:
+            raise self._not_recorded(partition, outcome, *found)
 
-    def _refuse(self, partition: int, outcome: Outcome, hop: bytes | None, writer: bytes | None) -> None:
-        if writer is None or writer != self._writer.get(partition, "").encode():
-            raise self._refusal(partition, writer)
-        if hop and int(hop) > outcome.hop_ms:
-            raise lost_hop(partition, outcome.hop_ms, int(hop))
+    def _not_recorded(
+        self, partition: int, outcome: Outcome, hop: bytes | None, writer: bytes | None
+    ) -> OwnershipLost | StateLost:
+        return self._refusal(partition, writer, lost_hop(partition, outcome.hop_ms, int(hop or 0)))
 
     async def _show(
         self, partition: int, hop_ms: int, written: Sequence[_Written], faded: Sequence[bytes]
@@ -330,13 +334,11 @@ class RedisStore:
         for one in evicted:
             names = [keys.mark, keys.tags, keys.texts(one.hashtag)]
             names += [keys.rows(one.hashtag, bucket) for bucket in one.buckets]
-            following = self._following()
-            args = [self._writer.get(partition, ""), following, _PACK([f"{k:016x}" for k in one.forgotten])]
+            args: list[Any] = [_PACK([f"{k:016x}" for k in one.forgotten])]
             args += [f"{bucket}:{one.hashtag}" for bucket in one.buckets]
-            done, *found = await _EVICT.run(self._client, names, args)
-            if not done:
+            found = await self._write(_EVICT, partition, names, args)
+            if found:
                 raise self._refusal(partition, *found)
-            self._writer[partition] = following
 
 
 class _Script:
