@@ -158,17 +158,16 @@ class _Work:
         """
         if self._rebalanced > 1:
             return first
-        earliest, committed = await self._begins(TP(self._settings.posts_topic, source))
-        if committed is None:
-            return min(earliest, first)
-        return committed if earliest <= committed < first else first
+        earliest, begins = await self._begins(TP(self._settings.posts_topic, source))
+        return begins if earliest <= begins < first else first
 
-    async def _begins(self, tp: TP) -> tuple[int, int | None]:
-        """The first offset that the log of a partition holds, and the one that was committed."""
-        # Faust has no public way to ask for the latter.
+    async def _begins(self, tp: TP) -> tuple[int, int]:
+        """The first offset that the log of a partition holds, and where a reader of it begins."""
+        # Faust has no public way to ask for what was committed.
         consumer: Any = self._app.consumer
-        earliest = await consumer.earliest_offsets(tp)
-        return earliest[tp], consumer._committed_offset.get(tp)
+        earliest = (await consumer.earliest_offsets(tp))[tp]
+        committed = consumer._committed_offset.get(tp)
+        return earliest, earliest if committed is None else committed
 
     async def _exhausted(self, source: int, since: int) -> int | None:
         """Where a source begins that the broker says to hold nothing unread; None if it does not say so.
@@ -181,7 +180,7 @@ class _Work:
         tp = TP(self._settings.posts_topic, source)
         try:
             position, ends = await consumer.position(tp), await consumer.highwaters(tp)
-            earliest, committed = await self._begins(tp)
+            _, begins = await self._begins(tp)
         except (KafkaError, TimeoutError):
             return None  # a broker that is away says nothing of its topics
         # The embedded broker's answer may fall short by a batch; what came with its last messages does not.
@@ -196,7 +195,7 @@ class _Work:
         before, self._ends[source] = self._ends.get(source), (position, taken_up)
         if (-1 if taken_up is None else taken_up) + 1 < position and before != (position, taken_up):
             return None
-        return earliest if committed is None else committed
+        return begins
 
 
 def _named(partitions: list[int]) -> str:

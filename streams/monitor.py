@@ -319,10 +319,11 @@ class Monitor:
 
     def next_hop(self) -> int | None:
         """The earliest hop, in ms of event time, that the clock allows and somebody needs; None if none."""
-        mark = self.watermark()
+        clocks = self._clocks
+        mark = clocks.watermark(self.rules.lateness_ms)
         if mark is None:
             return None
-        last = -(-mark // self.rules.hop_ms) if self.ended else mark // self.rules.hop_ms
+        last = -(-mark // self.rules.hop_ms) if clocks.ended else mark // self.rules.hop_ms
         last *= self.rules.hop_ms
         wanted = min(self._due, default=None)
         if self._open and self.state.assessed_ms is not None:

@@ -210,12 +210,13 @@ class RedisStore:
     async def _write(
         self, script: _Script, partition: int, keys: Sequence[str], args: Sequence[Any]
     ) -> list[Any]:
-        """Store something after what was written last; gives what a script found that refused, else nothing."""
+        """Store something after what was written last; gives what a script found that refused it."""
         following = self._following()
         signed = [self._writer.get(partition, ""), following, *args]
-        done, *found = await script.run(self._client, keys, signed)
+        done, *rest = await script.run(self._client, keys, signed)
         if done:
             self._writer[partition] = following
+        found: list[Any] = rest
         return found
 
     def _following(self) -> str:

@@ -94,7 +94,7 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
 
     def advance(
         self,
-        batch: Iterable[Stretch],
+        batch: Sequence[Stretch],
         since: int = 0,
         *,
         idle: bool = False,
@@ -115,13 +115,17 @@ class SourceClock(msgspec.Struct, frozen=True, array_like=True):
         newest, leap = self.newest_ms, (self.leap_ms, self.leap_posts)
         for time_ms, posts in counted:
             newest, leap = _after(newest, leap, time_ms, posts)
-        silent = not begun and not any(posts for _, posts in counted)
+        silent = not _spoke(batch, since, begun=begun)
         replaying = not ended and (begun or self.replaying)
         idle = not replaying and (idle or (self.idle and silent))
         seen = (time_ms for time_ms, posts in counted for _ in range(min(posts, LEAP_POSTS)))
         last = _last((*self.last, *seen))
         ended = ended or (self.ended and silent)
         return SourceClock(newest, *leap, idle, ended, replaying, last, self.episode)
+
+
+def _spoke(batch: Sequence[Stretch], since: int, *, begun: bool) -> bool:
+    return begun or any(stretch.since(since) for stretch in batch)
 
 
 def _after(
@@ -177,8 +181,7 @@ class Clocks:
         """The clock of one source after a batch; arguments as those of `SourceClock.advance`."""
         known = self._clocks.get(source, SourceClock())
         clock = known.advance(batch, since, idle=idle, begun=begun, ended=ended)
-        spoke = begun or any(stretch.since(since) for stretch in batch)
-        begins = spoke and all(map(self._is_silent, self._all))
+        begins = _spoke(batch, since, begun=begun) and all(map(self._is_silent, self._all))
         if idle and known.episode < self._episode and not known.repeated:
             return structs.replace(clock, repeated=True)
         return structs.replace(clock, episode=self._episode + begins, repeated=False)

@@ -20,18 +20,14 @@ from streams.settings import PREFIX
 WIDTH = 200
 
 
-def floodmark(
-    *arguments: str, environ: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[bytes]:
+def floodmark(*arguments: str, environ: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
     """Run it with these settings and no others, with nothing on standard input.
 
     Parameters
     ----------
-    environ : mapping, optional
-        All environment variables; if not given, those of the test without Floodmark's.
+    environ : mapping
+        All environment variables.
     """
-    if environ is None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     with ExitStack() as exits:
         for name, value in {"argv": ["floodmark", *arguments], "stdout": out, "stderr": err}.items():
@@ -51,10 +47,14 @@ def floodmark(
 
 
 def said(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """The same, as text; `environ` is added to the environment of the test."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    done = floodmark(*arguments, environ=inherited | environ)
+    """The same, as text; `environ` is added to what the test inherited."""
+    done = floodmark(*arguments, environ=inherited() | environ)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def inherited() -> dict[str, str]:
+    """The environment of the test without Floodmark's settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
 def _written(stream: io.TextIOWrapper) -> bytes:

@@ -25,12 +25,9 @@ from streams.pipeline import Message
 from streams.settings import Settings
 
 from .one_a_message import send
-from .running import HOP_S, RULES
+from .running import DEADLINE_S, HOP_S, RULES, await_news
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
-
-DEADLINE_S = 120.0
-"""For anything a test waits for: ten times what it takes on a busy machine with two cores."""
 
 
 @dataclass
@@ -104,13 +101,6 @@ def first_message(settings: Settings, topic: str) -> Any:
     raise AssertionError(f"nothing came on {topic}")
 
 
-def some_alerts(stack: Stack, count: int) -> None:
-    """Wait until the worker is in the middle of it."""
-    for number, _ in enumerate(live.messages(stack.settings, stack.check, DEADLINE_S), 1):
-        if number == count:
-            return
-
-
 def test_live_tells_what_the_same_posts_give_in_one_process(flood: Path) -> None:
     partitions, posts_per_message = 4, 50
     expected = by_hashtag(in_process(replayed(flood, partitions, posts_per_message)))
@@ -134,7 +124,7 @@ def test_a_worker_stopped_midway_changes_no_alert(flood: Path) -> None:
     half = len(posts) // 2
     with Stack(partitions=2, metrics_port=0, hop_s=HOP_S) as stack:
         send(stack.settings, posts[:half], 0, end=False)
-        some_alerts(stack, 3)
+        await_news(stack, 3)
         first = stack.workers.pop()
         first.process.terminate()
         # Posts keep coming while nobody reads.

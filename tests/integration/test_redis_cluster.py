@@ -25,11 +25,10 @@ from streams.redis_client import AWAY, blocking, connect
 from streams.settings import Settings, SettingsError
 
 from .one_a_message import send
-from .running import HOP_S
+from .running import DEADLINE_S, HOP_S, await_news
 
 pytestmark = pytest.mark.servers
 
-DEADLINE_S = 120.0
 PARTITIONS = 4
 REDIS_PAGE = Path(__file__).parent.parent.parent / "docs" / "redis.md"
 WINDOW_S = 1_260
@@ -161,13 +160,6 @@ def test_nodes_that_are_killed_one_after_the_other_change_no_alert(
         send(running.settings, posts[half:], half, end=True)
         assert told(running) == scanned
         assert "is away" in running.workers[0].log.read_text()
-
-
-def await_news(running: Stack, count: int) -> None:
-    """Wait until the worker is in the middle of it."""
-    for number, _ in enumerate(live.messages(running.settings, running.check, DEADLINE_S), 1):
-        if number == count:
-            return
 
 
 # -------------------------------------------------------------------------------------------------- clients

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command import WIDTH, inherited
 from command import said as floodmark
 
 from streams import reference_case
@@ -23,13 +23,12 @@ def started(
     *arguments: str, stdin: bytes | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run it in a process of its own."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("FLOODMARK_")} | environment
     done = subprocess.run(
         [sys.executable, "-c", "from streams.cli import main; main()", *arguments],
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
-        env={**environ, "COLUMNS": "200"},
+        env={**inherited(), **environment, "COLUMNS": str(WIDTH)},
         timeout=120,
         check=False,
     )
