@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import threading
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
-from rich.console import Console
-from rich.progress import Progress
 
-from benchmarks import crowd, figures, found, group, latency_page, servers
+from benchmarks import crowd, figures, found, group, latency_page, series, servers
 from benchmarks.crowd import Crowd
 from benchmarks.figures import Busy
 from benchmarks.latency_page import PARTITIONS, Measured, News, Run
@@ -233,23 +231,8 @@ def main() -> int:
         f" --speed {arguments.speed:g} --rounds {arguments.rounds}"
     )
     wanted = runs(arguments) * arguments.rounds
-    console = Console(stderr=True)
-    measured = []
-    with tempfile.TemporaryDirectory() as named, Progress(console=console) as progress:
-        folder = Path(named)
-        task = progress.add_task("latency", total=len(wanted))
-        node = servers.kafka(folder / "kafka")
-        try:
-            node.start()
-            for number, run in enumerate(wanted):
-                progress.update(task, description=str(run))
-                measured.append(measure(run, node.url, folder, number))
-                console.print(f"{run}: {measured[-1]}")
-                arguments.out.write_text(latency_page.page(command, measured), encoding="utf-8")
-                progress.advance(task)
-        finally:
-            node.stop()
-    console.print(f"{arguments.out} is written")
+    page = partial(latency_page.page, command)
+    series.run("latency", wanted, measure, page, arguments.out)
     return 0
 
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import redis
-from rich.console import Console
-from rich.progress import Progress
 
-from benchmarks import crowd, figures, group, latency, restart_page, servers
+from benchmarks import crowd, figures, group, latency, restart_page, series, servers
 from benchmarks.crowd import Crowd
 from benchmarks.figures import Busy
 from benchmarks.restart_page import PARTITIONS, Back, Held, Loaded, Measured
@@ -136,7 +134,7 @@ def _held(states: Sequence[PartitionState]) -> Held:
     )
 
 
-def measure(mix: str, arguments: argparse.Namespace, kafka_url: str, folder: Path, number: int) -> Measured:
+def measure(mix: str, kafka_url: str, folder: Path, number: int, *, rows: int, repeats: int) -> Measured:
     """Start a worker, let it count the posts of one mix, then end it in every way."""
     name = f"restart{number}"
     store = servers.redis(folder / name)
@@ -151,7 +149,7 @@ def measure(mix: str, arguments: argparse.Namespace, kafka_url: str, folder: Pat
             topic_prefix=f"{name}.",
             group=name,
         ) as stack:
-            return _measure(mix, arguments.rows, arguments.repeats, Deployment(stack, store.url))
+            return _measure(mix, rows, repeats, Deployment(stack, store.url))
     finally:
         store.stop()
 
@@ -186,23 +184,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULT, help="where the result goes")
     arguments = parser.parse_args()
     command = f"python -m benchmarks.restart --rows {arguments.rows} --repeats {arguments.repeats}"
-    console = Console(stderr=True)
-    measured = []
-    with tempfile.TemporaryDirectory() as named, Progress(console=console) as progress:
-        folder = Path(named)
-        task = progress.add_task("restart", total=len(MIXES))
-        node = servers.kafka(folder / "kafka")
-        try:
-            node.start()
-            for number, mix in enumerate(MIXES):
-                progress.update(task, description=mix)
-                measured.append(measure(mix, arguments, node.url, folder, number))
-                console.print(f"{mix}: {measured[-1]}")
-                arguments.out.write_text(restart_page.page(command, measured), encoding="utf-8")
-                progress.advance(task)
-        finally:
-            node.stop()
-    console.print(f"{arguments.out} is written")
+    measure_mix = partial(measure, rows=arguments.rows, repeats=arguments.repeats)
+    series.run("restart", list(MIXES), measure_mix, partial(restart_page.page, command), arguments.out)
     return 0
 
 
