@@ -69,6 +69,7 @@ def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline
     agents.add(app, settings, work.ingestion, work.monitoring)
     app.on_partitions_revoked.connect(work.revoked)
     app.on_partitions_assigned.connect(work.assigned)
+    app.on_before_shutdown.connect(work.stopping)
     app.task(work.flush)
     app.task(work.tick)
     app.task(work.watch)
@@ -94,6 +95,13 @@ class _Work:
 
     async def revoked(self, *_about: Any, **_: Any) -> None:
         """Finish what is under way before the group goes on without us."""
+        await self._release()
+
+    async def stopping(self, *_about: Any, **_: Any) -> None:
+        """Finish what is under way before Faust cancels the agents: what is counted is then committed too."""
+        await self._release()
+
+    async def _release(self) -> None:
         with fatal():
             await self.ingestion.release()
             await self.monitoring.release()

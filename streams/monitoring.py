@@ -96,7 +96,10 @@ class Monitoring:
                 self._metrics.forget(partition)
 
     async def take(self, partition: int, at: int, payload: bytes) -> bool:
-        """Count a packet and assess the hops it allows; false if the partition is not owned any more.
+        """Count a packet and assess the hops it allows; false if it was not counted: no longer owned here.
+
+        Hops that are not assessed by the time the partition leaves are the next owner's, who finds in the
+        store that they are due. The packet is counted all the same.
 
         Parameters
         ----------
@@ -104,18 +107,28 @@ class Monitoring:
             Offset of the packet on the topic `rows`.
         """
         packet = decode(payload)
-        return await self._with(partition, lambda owned: self._take(owned, at, packet))
+        counted = False
+
+        async def count(owned: _Owned) -> None:
+            nonlocal counted
+            counted = False  # where this is done again, the store has lost it
+            await self._take(owned, at, packet)
+            counted = True
+            await self._hops(owned, _loaded(owned))
+
+        await self._with(partition, count)
+        return counted
 
     async def tick(self) -> None:
         """Load partitions that were just assigned, and show how far each is."""
         for partition in sorted(self._owned):
             await self._with(partition, self._show)
 
-    async def _with(self, partition: int, work: Callable[[_Owned], Awaitable[None]]) -> bool:
+    async def _with(self, partition: int, work: Callable[[_Owned], Awaitable[None]]) -> None:
         """Do `work` with the partition's monitor; again from what is stored after the store failed."""
         owned = self._owned.get(partition)
         if owned is None:
-            return False
+            return
         async with owned.lock:
             away_since_s: float | None = None
             reloads = 0
@@ -123,9 +136,9 @@ class Monitoring:
                 try:
                     await self._load(partition, owned)
                     await work(owned)
-                    return True
+                    return
                 except _Released:
-                    return False
+                    return
                 except AWAY as error:
                     # It is not known whether a write arrived; the stored marks know.
                     owned.monitor = None
@@ -137,7 +150,6 @@ class Monitoring:
                     if reloads > MAX_RELOADS:
                         raise
                     log.warning("Redis lost state (%s), loading what it has", error)
-            return False
 
     def _check(self, owned: _Owned, partition: int) -> None:
         """Raise `_Released` if the partition is not owned any more: its next owner is waiting."""
@@ -229,6 +241,7 @@ class Monitoring:
         async for at, payload in rows_log.read(start, end):
             self._check(owned, monitor.partition)
             await self._count_packet(owned, monitor, at, decode(payload))
+            await self._hops(owned, monitor)
 
     async def _take(self, owned: _Owned, at: int, packet: Packet) -> None:
         monitor = _loaded(owned)
@@ -244,7 +257,6 @@ class Monitoring:
         self._metrics.commit_seconds.observe(clock.monotonic_s() - begun_s)
         monitor.apply(delta)
         owned.rows += self._count(delta)
-        await self._hops(owned, monitor)
 
     async def _hops(self, owned: _Owned, monitor: Monitor) -> None:
         while (hop_ms := monitor.next_hop()) is not None:
