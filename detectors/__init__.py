@@ -11,17 +11,27 @@ from detectors.baseline import Baseline
 from detectors.bursts import Bursts
 from detectors.client import Client
 from detectors.co_posting import CoPosting
+from detectors.co_repost import CoRepost
 from detectors.finding import Detector
+from detectors.links import Links
 from detectors.near_identical import NearIdentical
 from detectors.off_topic import OffTopic
+from detectors.playlist import Playlist
+from detectors.profile import Profile
+from detectors.synchrony import Synchrony
 from detectors.table import Window
 
 DETECTORS: Final[tuple[Detector, ...]] = (
     NearIdentical(),
     CoPosting(),
+    CoRepost(),
+    Synchrony(),
     Bursts(),
+    Playlist(),
     AccountAge(),
+    Profile(),
     Client(),
+    Links(),
     OffTopic(),
 )
 """Every detector, in the order in which findings are shown."""

@@ -10,15 +10,58 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.account_age import AccountAge
 from detectors.baseline import Baseline
+from detectors.bursts import Bursts
+from detectors.client import Client
 from detectors.finding import Detector, Finding, Verdict
+from detectors.links import Links
+from detectors.off_topic import OffTopic
 from detectors.p_values import combine
-from detectors.shares import shares
-from detectors.table import Keys, Mask, Window
+from detectors.profile import Profile
+from detectors.suspects import Suspects, Tie, suspects
+from detectors.table import DAY_MS, Flag, Keys, Mask, Rows, Window, flagged
+from detectors.traits import likeness
 from detectors.words import percent
 
-BEHAVIOUR: Final = ("bursts", "account_age", "client")
-"""Findings about how accounts act and look, apart from what they write."""
+TIED: Final = {
+    Tie.TEXTS: 2,
+    Tie.REPOSTS: 2,
+    Tie.TIMER: 2,
+    Tie.BIRTH: 2,
+    Tie.COPIES: 1,
+    Tie.REPOSTING: 1,
+}
+"""What each tie is worth: one text in common is what crowds have too."""
+
+WORTH: Final = {"bursts": 2, "account_age": 2, "client": 1, "profile": 1}
+"""What each suspicious finding about the accounts is worth. Timers and birthdays are no habit of crowds; many
+people share a client, and people of one kind follow about as many."""
+
+SAME: Final = {
+    Tie.TIMER: frozenset({"bursts"}),
+    # Accounts of one age are alike in what they follow, whoever they are.
+    Tie.BIRTH: frozenset({"account_age", "profile"}),
+}
+"""Findings that say of these sets what ties them anyway."""
+
+NEEDED: Final = 4
+LEAST_TIMED: Final = 1 / 3
+"""A timer speaks for a set if so large a share of its accounts that post again keep it."""
+
+LEAST_SHARE: Final = 0.1
+"""Of all accounts of a set, whatever is said of it."""
+
+LEAST_BORN: Final = 0.3
+LEAST_BORN_RATIO: Final = 8.0
+"""Creation days speak for a set if so large a share of its accounts, or so many times the expected share, is
+in the span."""
+
+FRESH_DAYS: Final = 2
+FRESH_ACCOUNTS: Final = 100
+MANY_FOLLOWERS: Final = 5_000
+PROLIFIC_TEXTS: Final = 10
+"""So many texts each with the same others within two hours: worth one more, beside a client or a profile."""
 
 CERTAIN: Final = 1e-12
 """A combined p-value from which on the evidence counts in full in the score."""
@@ -93,7 +136,7 @@ class AssessmentPolicy:
     """
 
     min_accounts: int = 5
-    min_share: float = 0.05
+    min_share: float = 0.02
     max_p_value: float = 1e-6
     bare_accounts: int = 15
     bare_texts: int = 3
@@ -104,14 +147,17 @@ def assess(
 ) -> Assessment:
     """Run the detectors over one window and join what they say.
 
-    Co-posting is the backbone: an account is coordinated if it shares several texts with the same others, or
-    posts a text that is mostly theirs, and if something else than the copying speaks for it.
+    Something must tie accounts together, what they write or how they act; what else is unusual about these
+    accounts must then be enough: see docs/detectors.md.
     """
-    findings = tuple(detector.assess(window, baseline) for detector in detectors)
-    by_name = {finding.detector: finding for finding in findings}
-    together = _rows_together(window, by_name["co_posting"])
-    held = _corroborated(by_name, np.unique(window.rows["account"][together]).size, policy)
-    rows = together if held else np.zeros(len(window), np.bool_)
+    by_name = {detector.name: detector.assess(window, baseline) for detector in detectors}
+    case = _case(window, baseline, policy, by_name["bursts"])
+    # Where a set is too small to be asked about something, what is said of all copying accounts stands.
+    by_name |= {name: f for name, f in case.findings.items() if f.verdict is not Verdict.ABSTAINED}
+    rows = case.rows
+    if rows.any():
+        by_name["off_topic"] = OffTopic().compare(window, "coordinated texts", rows)
+    findings = tuple(by_name[detector.name] for detector in detectors)
     posts = np.unique(window.rows["post"][rows])
     accounts = np.unique(window.rows["account"][rows])
     p_value = combine([f.p_value for f in findings if f.p_value is not None])
@@ -135,52 +181,143 @@ def assess(
         coordinated_accounts=accounts,
         account_scores=_scores(accounts, findings),
         coordinated_share=share,
-        texts=int(np.unique(window.group[rows]).size),
+        texts=int(np.unique(window.group[rows & (window.group >= 0)]).size),
         off_topic=off_topic.effect,
         p_value=p_value,
         score=100 * share * certainty,
         kind=kind,
         first_coordinated_ms=int(window.rows["time_ms"][rows].min()) if rows.any() else None,
         findings=findings,
-        sentence=_sentence(window, together, held, kind, off_topic),
+        sentence=_sentence(window, case, kind, off_topic),
         window=window,
     )
 
 
-def _rows_together(window: Window, co_posting: Finding) -> Mask:
-    """Rows of accounts that post together and carry a text they share; shape (n,).
+@dataclass(frozen=True)
+class _Case:
+    """What is held of a window: the coordinated rows, and the findings about the accounts in question."""
 
-    A copied text is theirs if at least half of its accounts are co-posting ones; whoever posts it is taken
-    with them. The co-posting accounts' other shared texts count too.
+    ties: tuple[Tie, ...]
+    rows: Mask
+    together: Mask
+    findings: dict[str, Finding]
+
+
+COMPARING: Final = (Bursts(), AccountAge(), Client(), Profile(), Links())
+
+
+def _case(window: Window, baseline: Baseline, policy: AssessmentPolicy, bursts: Finding) -> _Case:
+    """Ask of every set of suspects what else is unusual about it, and join those for which it is enough.
+
+    Sets tied by how accounts act are looked at only if those tied by what they write are not enough: they
+    hold the same accounts, less sharply.
     """
-    if co_posting.verdict is not Verdict.SUSPICIOUS:
-        return np.zeros(len(window), np.bool_)
-    found = shares(window)
-    core = np.isin(found.accounts, co_posting.accounts)
-    core_sharing = np.bincount(found.group[core[found.account]], minlength=len(found.sharing))
-    theirs = found.copied & (2 * core_sharing >= found.sharing)
-    shared_by_core = core[found.account] & (found.sharing[found.group] >= 2)
-    return found.rows_of(theirs[found.group] | shared_by_core)
+    rows = np.zeros(len(window), np.bool_)
+    ties: list[Tie] = []
+    shown: dict[str, Finding] = {}
+    together = rows.copy()
+    for one in suspects(window, baseline, bursts):
+        if ties and one.tie not in (Tie.TEXTS, Tie.REPOSTS):
+            break
+        found = {d.name: d.compare(window, baseline, one.sides) for d in COMPARING}
+        if one.tie in (Tie.TEXTS, Tie.REPOSTS):
+            together |= one.rows
+        shown = shown or (found if one.tie in (Tie.TEXTS, Tie.REPOSTS) else {})
+        if not _enough(window, one, found, policy):
+            continue
+        if not ties:
+            shown = found
+        ties.append(one.tie)
+        rows |= _members(window, one, found)
+    return _Case(tuple(ties), rows, together, shown)
 
 
-def _corroborated(by_name: dict[str, Finding], accounts: int, policy: AssessmentPolicy) -> bool:
-    """Whether something else than the copying itself speaks for coordination.
+def _enough(window: Window, one: Suspects, found: dict[str, Finding], policy: AssessmentPolicy) -> bool:
+    """Whether what is unusual about a set, beside what ties it, is enough to call it coordinated.
 
     People who copy one another's texts act at their own times, with accounts of any age, from clients of
     their own, though a share button or an app is one client for many. What is unknown speaks for neither
     side: where all of it is unknown the texts alone must carry the case, and where one thing is known to be
     ordinary they must show twice as much.
     """
-    rhythm, age, client = (by_name[name].verdict for name in BEHAVIOUR)
-    if Verdict.SUSPICIOUS in (rhythm, age):
-        return True
-    ordinary = (rhythm, age, client).count(Verdict.NORMAL)
-    if client is Verdict.SUSPICIOUS and ordinary < 2:
-        return True
-    if ordinary >= 2:
+    same = SAME.get(one.tie, frozenset())
+    rows = window.rows[np.isin(window.rows["account"], one.sides.suspects)]
+    if _established(rows):
         return False
-    texts = float(by_name["co_posting"].evidence.get("median_shared_texts", 0))
-    return accounts >= policy.bare_accounts and texts >= policy.bare_texts * (1 + ordinary)
+    speaking = {name for name in WORTH if name not in same and _speaks(found[name], one, window)}
+    worth = TIED[one.tie] + sum(WORTH[name] for name in speaking)
+    if speaking and one.texts >= PROLIFIC_TEXTS:
+        worth += 1
+    if worth >= NEEDED:
+        return True
+    if one.tie is not Tie.TEXTS:
+        return False
+    ordinary = _known(rows)
+    if "client" in speaking and ordinary < 2:
+        return True
+    bare = one.texts >= policy.bare_texts * (1 + ordinary)
+    accounts = np.unique(window.rows["account"][one.rows]).size
+    return ordinary < 2 and accounts >= policy.bare_accounts and bare
+
+
+def _speaks(finding: Finding, one: Suspects, window: Window) -> bool:
+    """Whether a finding speaks for a whole set, not only for a few of its accounts.
+
+    A crowd has young circles in it, and some of its people are alike by chance.
+    """
+    if finding.verdict is not Verdict.SUSPICIOUS or finding.effect is None:
+        return False
+    if finding.detector == "bursts":
+        timed, again = finding.accounts.size, finding.evidence["accounts_with_gaps"]
+        return bool(timed >= max(LEAST_TIMED * again, LEAST_SHARE * one.sides.suspects.size))
+    if finding.detector == "account_age":
+        # A class, a congress, a new service: people join together on the day, in their dozens.
+        fresh = finding.evidence["first_day"] * DAY_MS > window.end_ms - FRESH_DAYS * DAY_MS
+        if fresh and finding.accounts.size < FRESH_ACCOUNTS:
+            return False
+        least = min(LEAST_BORN, max(LEAST_SHARE, LEAST_BORN_RATIO * finding.evidence["expected"]))
+        return bool(finding.effect >= least)
+    return True
+
+
+def _established(rows: Rows) -> bool:
+    """Whether accounts are those of institutions: most of them verified, with many followers.
+
+    Agencies and newsrooms repeat the same texts by the same clock through one system. Verification alone can
+    be bought, but not so easily a following.
+    """
+    known = rows[flagged(rows, Flag.VERIFIED_KNOWN | Flag.FOLLOWERS_KNOWN)]
+    _, first = np.unique(known["account"], return_index=True)
+    if 2 * first.size < np.unique(rows["account"]).size:
+        return False
+    verified = flagged(known[first], Flag.VERIFIED)
+    return bool(verified.mean() >= 0.5 and np.median(known["followers"][first]) >= MANY_FOLLOWERS)
+
+
+def _known(rows: Rows) -> int:
+    """How many of times, creation days and clients are known of most posts of a set."""
+    fields = (
+        ~flagged(rows, Flag.COARSE_TIME),
+        flagged(rows, Flag.CREATED_KNOWN),
+        rows["client"] != 0,
+    )
+    return sum(bool(2 * known.sum() >= len(rows)) for known in fields)
+
+
+def _members(window: Window, one: Suspects, found: dict[str, Finding]) -> Mask:
+    """The rows of a coordinated set: what ties it, and all rows of accounts that are like its own.
+
+    A set tied by several texts or reposts stays as it is; of the looser ones only those stay that are like
+    the others in it.
+    """
+    firm = one.tie in (Tie.TEXTS, Tie.REPOSTS)
+    seeds = np.unique(window.rows["account"][one.rows])
+    like = likeness(window, seeds, found["bursts"].accounts, trusted=firm)
+    if firm:
+        joined = np.setdiff1d(like.joined, seeds)
+        out: Mask = one.rows | np.isin(window.rows["account"], joined)
+        return out
+    return np.isin(window.rows["account"], like.joined)
 
 
 def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
@@ -192,13 +329,14 @@ def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
     return out
 
 
-def _sentence(window: Window, together: Mask, held: bool, kind: AlertKind | None, off_topic: Finding) -> str:
-    posts = int(np.count_nonzero(together))
+def _sentence(window: Window, case: _Case, kind: AlertKind | None, off_topic: Finding) -> str:
+    rows = case.rows if case.ties else case.together
+    posts = int(np.count_nonzero(rows))
     if not posts:
         return f"No accounts repeat texts together among {len(window):,} posts."
-    accounts = np.unique(window.rows["account"][together]).size
-    texts = np.unique(window.group[together]).size
-    if not held:
+    accounts = np.unique(window.rows["account"][rows]).size
+    texts = np.unique(window.group[rows & (window.group >= 0)]).size
+    if not case.ties:
         what = "; too little else speaks for it, so they are not held to be coordinated"
     elif kind is None:
         what = "; too few, or too little certain, for an alert"
@@ -208,7 +346,15 @@ def _sentence(window: Window, together: Mask, held: bool, kind: AlertKind | None
         what = ", about something else than the hashtag"
     else:
         what = ", about what the hashtag is about"
+    doing = {
+        Tie.TEXTS: f"repeat {texts:,} texts together",
+        Tie.REPOSTS: "repost the same posts together",
+        Tie.COPIES: f"post {texts:,} texts of one another and are alike in how they act",
+        Tie.REPOSTING: "repost the same posts and are alike in how they act",
+        Tie.TIMER: "post by the same timer, in words of their own",
+        Tie.BIRTH: "were created together and act alike, in words of their own",
+    }[case.ties[0] if case.ties else Tie.TEXTS]
     return (
-        f"{accounts:,} accounts repeat {texts:,} texts together: {posts:,} of {len(window):,} posts"
+        f"{accounts:,} accounts {doing}: {posts:,} of {len(window):,} posts"
         f" ({percent(posts / len(window))}){what}."
     )

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import GAP_CELLS, Baseline, gap_positions
+from detectors.contrast import Sides
 from detectors.evidence import account_gaps
 from detectors.finding import Finding, Verdict
 from detectors.scan_statistic import Cluster, densest, smoothed
-from detectors.table import Flag, Keys, Mask, Window, flagged
+from detectors.table import Flag, Keys, Mask, Rows, Window, flagged
 from detectors.words import seconds
 
 LEAST_GAPS: Final = 20
@@ -29,6 +30,14 @@ TIGHT: Final = 0.02
 """As `WIDEST`, for a mode that counts as a timer (or 2 s). Events give crowds common gaps too, a goal and the
 next, a catch-phrase and the next; but people follow them within minutes, machines within seconds."""
 
+LONG_S: Final = 120
+"""From this gap on a mode may come from a common clock: see `_common_clock`."""
+
+PHASES: Final = 50
+CLOCK_PHASES: Final = 5
+CLOCK_SHARE: Final = 0.6
+"""A tenth of the round holds this share of the posts: everybody posts at the same moments."""
+
 PRIOR_GAPS: Final = 200
 SMOOTHING_DECADES: Final = 0.25
 
@@ -41,31 +50,39 @@ class Bursts:
     single account with a timer is not a mode. The strongest interval is taken, its gaps are left out, and the
     next is looked for. Intervals are as narrow as machines keep time, 2 % of the gap or 2 s, and must stand
     out from what lies beside them: crowds that follow the same events have common gaps too, but broad ones.
+    A long gap at which everybody posts at the same moments is no timer of the accounts: an app posts for its
+    users on the hour, a party counts down to eight o'clock. Such a mode is left out.
 
     Effect: share of the gaps inside the modes, in [0, 1]. Abstains where times are known to the minute only,
-    and below 20 gaps. Blind to schedules that are drawn at random over minutes; and an app that posts for its
-    users on the hour looks like any other timer.
+    and below 20 gaps. Blind to schedules that are drawn at random over minutes.
     """
 
     name: ClassVar[str] = "bursts"
 
     def assess(self, window: Window, baseline: Baseline) -> Finding:
-        """Judge one window; see the class."""
-        rows = window.rows[~flagged(window.rows, Flag.COARSE_TIME)]
-        if len(rows) < len(window) / 2:
+        """Judge all accounts of one window; see the class."""
+        return self._judge(window.rows, "one account", baseline)
+
+    def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
+        """Judge any accounts of one window, by themselves; see the class."""
+        mine = np.isin(window.rows["account"], sides.suspects)
+        return self._judge(window.rows[mine], f"one of the {sides.who}", baseline)
+
+    def _judge(self, every: Rows, whose: str, baseline: Baseline) -> Finding:
+        rows = every[~flagged(every, Flag.COARSE_TIME)]
+        if len(rows) < len(every) / 2:
             return Finding.abstained(self.name, "Times are known to the minute only.")
         gap_ms, later = account_gaps(rows)
         gap_s = gap_ms // 1000
-        accounts = rows["account"][later]
-        posts = rows["post"][later]
         near = gap_s < GAP_CELLS
-        gap_s, accounts, posts = gap_s[near], accounts[near], posts[near]
+        gap_s, later = gap_s[near], later[near]
+        accounts, posts = rows["account"][later], rows["post"][later]
         if len(gap_s) < LEAST_GAPS:
             return Finding.abstained(
                 self.name,
-                f"Only {len(gap_s):,} gaps between posts of one account; at least {LEAST_GAPS} are needed.",
+                f"Only {len(gap_s):,} gaps between posts of {whose}; at least {LEAST_GAPS} are needed.",
             )
-        strong = modes(
+        found = modes(
             gap_s,
             accounts,
             baseline,
@@ -74,11 +91,13 @@ class Bursts:
             widest=TIGHT,
             against_flanks=True,
         )
+        strong = [mode for mode in found if not _common_clock(rows["time_ms"][later], gap_s, mode)]
         if not strong:
+            clock = "; they post at the same moments, by a common clock" if found else ""
             return Finding(
                 self.name,
                 Verdict.NORMAL,
-                f"The {len(gap_s):,} gaps between posts of one account follow no common timer.",
+                f"The {len(gap_s):,} gaps between posts of {whose} follow no common timer{clock}.",
                 1.0,
                 0.0,
             )
@@ -88,15 +107,36 @@ class Bursts:
         return Finding(
             self.name,
             Verdict.SUSPICIOUS,
-            f"{int(inside.sum()):,} of {len(gap_s):,} gaps between posts of one account are"
+            f"{int(inside.sum()):,} of {len(gap_s):,} gaps between posts of {whose} are"
             f" {' or '.join(seconds(m.first, m.last) for m in strong)}, at {keys.size:,} accounts;"
             f" {sum(m.total * m.share for m in strong):,.0f} would be expected.",
             p_value,
             float(inside.mean()),
             keys,
             np.unique(posts[inside]),
-            {"modes_s": [[m.first, m.last] for m in strong]},
+            {
+                "modes_s": [[m.first, m.last] for m in strong],
+                "accounts_with_gaps": int(np.unique(accounts).size),
+            },
         )
+
+
+def _common_clock(times_ms: NDArray[np.int64], gap_s: NDArray[np.int64], mode: Cluster) -> bool:
+    """Whether the posts of a mode come at the same moments of its round or of the minute, whoever sends them.
+
+    The second is how desks schedule: on the minute.
+    """
+    if mode.first < LONG_S:
+        return False
+    inside = within(gap_s, [mode])
+    return any(_in_phase(times_ms[inside], round_ms) for round_ms in (500 * (mode.first + mode.last), 60_000))
+
+
+def _in_phase(times_ms: NDArray[np.int64], round_ms: int) -> bool:
+    phase = times_ms % round_ms * PHASES // round_ms
+    counts = np.bincount(phase, minlength=PHASES)
+    around = counts + np.roll(counts, 1)  # moments need not fall into the middle of a phase
+    return bool(np.sort(around)[::-1][:CLOCK_PHASES].sum() >= 2 * CLOCK_SHARE * len(times_ms))
 
 
 def within(gap_s: NDArray[np.int64], found: list[Cluster]) -> Mask:

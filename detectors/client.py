@@ -1,4 +1,4 @@
-"""Do the copying accounts post through one client, far above its share?"""
+"""Do the accounts in question post through one client, far above its share?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from detectors.baseline import Baseline
-from detectors.contrast import contrast
+from detectors.contrast import Sides, contrast, copying
 from detectors.finding import Finding, Verdict
 from detectors.p_values import betabinomial_tail, bounded
 from detectors.table import Window
@@ -23,29 +23,33 @@ other, is Beta with this sum of parameters. A country or a fandom may well use o
 
 
 class Client:
-    """The commonest client of the copying accounts, against its share among the window's other accounts.
+    """The commonest client of the accounts in question, against its share among the window's others.
 
     Beta-binomial tail over accounts (posts of one account depend on each other), corrected for the number of
     clients seen: communities differ in their clients, so the share of the others is only where that of the
-    copying accounts is expected to lie. The others are joined by a prior worth 20 accounts in which the
+    accounts in question is expected to lie. The others are joined by a prior worth 20 accounts in which the
     client has 35 %.
 
-    Effect: share of the copying accounts that use it, in [0, 1]. Abstains below 20 copying accounts with a
-    known client. Blind to operators who send through the platform's own page as everybody does.
+    Effect: share of the accounts in question that use it, in [0, 1]. Abstains below 20 of them with a known
+    client. Blind to operators who send through the platform's own page as everybody does.
     """
 
     name: ClassVar[str] = "client"
 
     def assess(self, window: Window, baseline: Baseline) -> Finding:
-        """Judge one window; see the class."""
-        both = contrast(window, window.rows["client"] != 0)
-        count = len(both.copiers)
+        """Judge the copying accounts of one window; see the class."""
+        return self.compare(window, baseline, copying(window))
+
+    def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
+        """Judge any accounts of one window; see the class."""
+        both = contrast(window, sides, window.rows["client"] != 0)
+        count = len(both.suspects)
         if count < LEAST_ACCOUNTS:
             return Finding.abstained(
                 self.name,
-                f"The client of {count:,} copying accounts is known; at least {LEAST_ACCOUNTS} are needed.",
+                f"The client of {count:,} {sides.who} is known; at least {LEAST_ACCOUNTS} are needed.",
             )
-        clients, counts = np.unique(both.copiers["client"], return_counts=True)
+        clients, counts = np.unique(both.suspects["client"], return_counts=True)
         top = int(np.argmax(counts))  # ties: the lowest fingerprint, whatever the order of rows
         using = int(counts[top])
         others = int((both.others["client"] == clients[top]).sum())
@@ -54,12 +58,12 @@ class Client:
         p_value = bounded(clients.size * tail)
         effect = using / count
         sentence = (
-            f"{using:,} of {count:,} copying accounts ({percent(effect)}) post through"
+            f"{using:,} of {count:,} {sides.who} ({percent(effect)}) post through"
             f" “{window.show(clients[top])}”; among the others it is {others:,} of {len(both.others):,}."
         )
         if p_value > SUSPICIOUS or effect < LEAST_LIFT * expected:
             return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
-        accounts = both.copiers["account"][both.copiers["client"] == clients[top]]
+        accounts = both.suspects["account"][both.suspects["client"] == clients[top]]
         return Finding(
             self.name, Verdict.SUSPICIOUS, sentence, p_value, effect, np.sort(accounts),
             evidence={"client": window.show(clients[top])},

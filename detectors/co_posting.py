@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
-from detectors.p_values import betabinomial_tail, binomial_tail, rejected
+from detectors.p_values import betabinomial_tail, binomial_tail, bounded, rejected
 from detectors.shares import Shares, shares
 from detectors.table import Mask, Window
 
 LEAST_ACCOUNTS: Final = 10
 FALSE_DISCOVERIES: Final = 0.01
+LINKING: Final = 0.1
+"""Two texts belong to one community if two accounts repeat both, and this share of those who repeat the rarer
+one: a few people in between do not join fans to a campaign."""
+
+MOST_VOTES: Final = 20_000_000
 SUSPICIOUS: Final = 1e-3
 
 
@@ -25,8 +33,9 @@ class CoPosting:
     A text of an account is *co-posted* if the same other account also posted another text of it. By chance,
     one text in twenty is one that somebody else posts too, and two in a row at the same other account is
     rarer still; so the number of co-posted texts of an account is at most binomial with that share. The
-    accounts where this is rejected (Benjamini–Hochberg, 1 %) are the finding, and their number is compared
-    with the share of such accounts in organic conversations (beta-binomial): measured, at most 8 of 1,307.
+    accounts where this is rejected (Benjamini–Hochberg, 1 %) are the finding. Their share, or that of their
+    co-posted texts among all texts of accounts, whichever is the more unusual, is compared with the share of
+    such accounts in organic conversations (beta-binomial, doubled): measured, at most 8 of 1,307.
 
     A configuration model that keeps every text's volume would see nothing here: in a flood the volumes are
     the anomaly. See docs/adr/0003-co-posting-null.md.
@@ -46,13 +55,16 @@ class CoPosting:
                 self.name,
                 f"Only {count:,} accounts posted a comparable text; at least {LEAST_ACCOUNTS} are needed.",
             )
-        together = co_posted(found)
-        texts = np.bincount(found.account, minlength=count)
-        shared = np.bincount(found.account[together], minlength=count)
-        tail = binomial_tail(shared, texts, baseline.shared_text)
-        flagged = rejected(np.where(shared >= 2, tail, 1.0), FALSE_DISCOVERIES) & (shared >= 2)
+        core = repeating(window, baseline)
+        together, shared, flagged = core.together, core.shared, core.flagged
         many = int(flagged.sum())
-        p_value = betabinomial_tail(many, count, baseline.co_posting_alpha, baseline.co_posting_beta)
+        pairs = int((together & flagged[found.account]).sum())
+        # Few accounts that repeat very much are as unusual as many that repeat a little.
+        tails = (
+            betabinomial_tail(hits, of, baseline.co_posting_alpha, baseline.co_posting_beta)
+            for hits, of in ((many, count), (pairs, len(found.account)))
+        )
+        p_value = bounded(2 * min(tails))
         effect = many / count
         if not many:
             return Finding(
@@ -79,6 +91,73 @@ class CoPosting:
             np.unique(window.rows["post"][rows]),
             {"median_shared_texts": float(np.median(shared[flagged]))},
         )
+
+
+@dataclass(frozen=True)
+class Repeating:
+    """Which accounts repeat texts together; aligned with `Shares`.
+
+    Attributes
+    ----------
+    together : bool, shape (p,)
+        Pairs of account and text that `co_posted` finds.
+    shared : int64, shape (a,)
+        How many co-posted texts each account has.
+    flagged : bool, shape (a,)
+        Accounts with more of them than people have.
+    community : int64, shape (a,)
+        Accounts that repeat the same texts have the same number, from 0 by falling number of accounts; -1
+        for those that are not flagged. See `LINKING` for which texts belong together.
+    """
+
+    together: Mask
+    shared: NDArray[np.int64]
+    flagged: Mask
+    community: NDArray[np.int64]
+
+
+@lru_cache(maxsize=2)  # asked for by the detector and by whoever joins the findings
+def repeating(window: Window, baseline: Baseline) -> Repeating:
+    """Find the accounts whose texts come back, two and more together, at other accounts."""
+    found = shares(window)
+    count = len(found.accounts)
+    together = co_posted(found)
+    texts = np.bincount(found.account, minlength=count)
+    shared = np.bincount(found.account[together], minlength=count)
+    tail = binomial_tail(shared, texts, baseline.shared_text)
+    flagged = rejected(np.where(shared >= 2, tail, 1.0), FALSE_DISCOVERIES) & (shared >= 2)
+    return Repeating(together, shared, flagged, _communities(found, together & flagged[found.account]))
+
+
+def _communities(found: Shares, pairs: Mask) -> NDArray[np.int64]:
+    """Number of each account's community; the commonest among its texts where these differ."""
+    out = np.full(len(found.accounts), -1, np.int64)
+    if not pairs.any():
+        return out
+    accounts, account = np.unique(found.account[pairs], return_inverse=True)
+    groups, group = np.unique(found.group[pairs], return_inverse=True)
+    posted = csr_array(
+        (np.ones(account.size, np.int32), (account, group)), shape=(accounts.size, groups.size)
+    )
+    both = (posted.T @ posted).tocoo()
+    repeated = posted.sum(axis=0)
+    rarer = np.minimum(repeated[both.row], repeated[both.col])
+    linked = both.data >= np.maximum(2, LINKING * rarer)
+    graph = csr_array(
+        (np.ones(int(linked.sum()), np.int8), (both.row[linked], both.col[linked])), shape=both.shape
+    )
+    parts, part = connected_components(graph, directed=False)
+    votes = np.zeros((accounts.size, parts), np.int64) if accounts.size * parts < MOST_VOTES else None
+    if votes is None:  # so many small parts that nothing is gained from telling them apart
+        out[accounts] = 0
+        return out
+    np.add.at(votes, (account, part[group]), 1)
+    chosen = votes.argmax(axis=1)
+    sizes = np.bincount(chosen, minlength=parts)
+    rank = np.empty(parts, np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(parts)
+    out[accounts] = rank[chosen]
+    return out
 
 
 def co_posted(found: Shares) -> Mask:

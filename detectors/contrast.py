@@ -1,4 +1,4 @@
-"""The accounts that copy, beside all others of the same window: what date and client are compared between."""
+"""The accounts in question, beside all others of the same window: what habits are compared between."""
 
 from __future__ import annotations
 
@@ -7,7 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.shares import shares
-from detectors.table import Mask, Rows, Window
+from detectors.table import Keys, Mask, Rows, Window
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two sets of accounts of one window.
+
+    Attributes
+    ----------
+    who : str
+        What the accounts in question are called in sentences, in the plural: "copying accounts".
+    suspects, others : uint64, sorted, no account in both
+        The accounts in question and those they are compared with.
+    """
+
+    who: str
+    suspects: Keys
+    others: Keys
 
 
 @dataclass(frozen=True)
@@ -16,18 +33,31 @@ class Contrast:
 
     Attributes
     ----------
-    copiers, others : ROW arrays
-        Accounts that posted a text shared by three or more accounts, and the rest.
+    suspects, others : ROW arrays
+        Of the two sides.
     """
 
-    copiers: Rows
+    suspects: Rows
     others: Rows
 
 
-def contrast(window: Window, known: Mask) -> Contrast:
-    """Split the accounts of a window; `known` says which rows carry the field in question, shape (n,)."""
-    rows = window.rows[known]
-    _, first = np.unique(rows["account"], return_index=True)
+def copying(window: Window) -> Sides:
+    """The accounts that posted a text shared by three or more accounts, and the rest."""
     found = shares(window)
-    copies = np.isin(rows["account"][first], found.accounts[found.copiers])
-    return Contrast(rows[first[copies]], rows[first[~copies]])
+    return against_rest(window, "copying accounts", found.accounts[found.copiers])
+
+
+def against_rest(window: Window, who: str, suspects: Keys) -> Sides:
+    """These accounts and all others of the window; `suspects` sorted."""
+    return Sides(who, suspects, np.setdiff1d(window.rows["account"], suspects))
+
+
+def contrast(window: Window, sides: Sides, known: Mask) -> Contrast:
+    """One row of every account; `known` says which rows carry the field in question, shape (n,)."""
+    rows = window.rows[known]
+    accounts, first = np.unique(rows["account"], return_index=True)
+    firsts = rows[first]
+    return Contrast(
+        firsts[np.isin(accounts, sides.suspects, assume_unique=True)],
+        firsts[np.isin(accounts, sides.others, assume_unique=True)],
+    )

@@ -1,4 +1,4 @@
-"""Do the copied texts speak of something else than the rest of the hashtag?"""
+"""Do the posts in question speak of something else than the rest of the hashtag?"""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
 from detectors.minhash import grams
 from detectors.p_values import mann_whitney
-from detectors.shares import COPIED, shares
-from detectors.table import Window
+from detectors.shares import shares
+from detectors.table import Mask, Window
 from detectors.text import canonical
 
 LEAST_OTHERS: Final = 20
@@ -22,35 +22,45 @@ LEAST_COPIED: Final = 3
 MOST_OTHERS: Final = 2_000
 MOST_COPIED: Final = 200
 SUSPICIOUS: Final = 1e-3
-OFF_TOPIC: Final = 0.75
+OFF_TOPIC: Final = 0.65
 """From this share of pairs on in which the other text is nearer to the topic, the copied ones are off it."""
 
 DIMENSIONS: Final = 1 << 15
 DIGITS: Final = 9  # of a similarity: rounding must not rank texts that share nothing
+OF_A_LENGTH: Final = 200
+"""Texts are compared with so many others of about their length."""
+
 TAG_WEIGHT: Final = 5.0  # the hashtag's own words count as much as five posts
 
 
 class OffTopic:
-    """How near the copied texts are to the tag's words and its other talk, beside that talk itself.
+    """How near the texts in question are to the tag's words and its other talk, beside that talk itself.
 
     Texts are bags of hashed character 4-grams weighted by inverse document frequency over the other texts.
     The topic is their mean and the hashtag's words; every other text is measured against a topic without
-    itself. Mann–Whitney over distinct texts asks whether the copied ones are further away.
+    itself, and all are counted relative to the others of about their length: long texts meet more of any
+    topic. Mann–Whitney over distinct texts asks whether those in question are further away. The copied texts
+    are in question unless the joint judgement names posts.
 
-    Effect: probability that one of the other texts is nearer to the topic than a copied one, in [0, 1]; 0.5
-    means no difference. Abstains below 20 other texts or 3 copied ones, the largest 200 of which are
-    measured. Blind where the flood imitates the talk it drowns, and where nobody else talks.
+    Effect: probability that one of the other texts is nearer to the topic than one in question, in [0, 1];
+    0.5 means no difference. Abstains below 20 other texts or 3 in question, the largest 200 groups of which
+    are measured. Blind where the flood imitates the talk it drowns, and where nobody else talks.
     """
 
     name: ClassVar[str] = "off_topic"
 
     def assess(self, window: Window, baseline: Baseline) -> Finding:
-        """Judge one window; see the class."""
-        copied, others = _texts(window)
+        """Judge the copied texts of one window; see the class."""
+        found = shares(window)
+        return self.compare(window, "copied texts", found.rows_of(found.copied[found.group]))
+
+    def compare(self, window: Window, which: str, rows: Mask) -> Finding:
+        """Judge the texts of any rows of one window, called `which` in the sentence; see the class."""
+        copied, others = _texts(window, rows)
         if len(others) < LEAST_OTHERS or len(copied) < LEAST_COPIED:
             return Finding.abstained(
                 self.name,
-                f"{len(copied):,} copied and {len(others):,} other texts; at least {LEAST_COPIED} and"
+                f"{len(copied):,} {which} and {len(others):,} others; at least {LEAST_COPIED} and"
                 f" {LEAST_OTHERS} are needed.",
             )
         near_copied, near_others = _nearness(copied, others, _tag_words(window.hashtag))
@@ -58,13 +68,11 @@ class OffTopic:
         off = p_value <= SUSPICIOUS and effect >= OFF_TOPIC
         sentence = (
             f"In {100 * effect:.0f} % of comparisons one of {len(others):,} other texts is nearer to what the"
-            f" hashtag is about than one of {len(copied):,} copied texts"
-            f"{': the copied texts speak of something else' if off else ''}."
+            f" hashtag is about than one of {len(copied):,} {which}"
+            f"{': these speak of something else' if off else ''}."
         )
         if not off:
             return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
-        found = shares(window)
-        rows = found.rows_of(found.copied[found.group])
         return Finding(
             self.name,
             Verdict.SUSPICIOUS,
@@ -75,19 +83,25 @@ class OffTopic:
         )
 
 
-def _texts(window: Window) -> tuple[list[str], list[str]]:
-    """One canonical text for each of the largest copied groups, and the distinct others; both bounded.
+def _texts(window: Window, rows: Mask) -> tuple[list[str], list[str]]:
+    """One canonical text for each of the largest groups in question, and the distinct others; both bounded.
+
+    A group is in question if most of its posts are.
 
     Texts come by rising fingerprint, and so the others that are kept are a sample that no order of arrival
     can steer.
     """
-    sharing = shares(window).sharing.tolist()
+    groups = max(int(window.group.max(initial=-1)) + 1, 1)
+    grouped = window.group >= 0
+    of = np.bincount(window.group[grouped], minlength=groups)
+    mine = np.bincount(window.group[grouped & rows], minlength=groups)
+    in_question = (2 * mine > of).tolist()
     copied: dict[int, str] = {}
     others: dict[str, None] = {}
     for group, text in zip(window.texts.group.tolist(), window.texts.canonical, strict=True):
         if group < 0:
             continue
-        if sharing[group] >= COPIED:
+        if in_question[group]:
             copied[group] = min(text, copied.get(group, text))
         else:
             others[text] = None
@@ -102,7 +116,12 @@ def _tag_words(hashtag: str) -> str:
 def _nearness(
     copied: list[str], others: list[str], words: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cosine of every text with the topic; shapes (copied,) and (others,)."""
+    """Cosine of every text with the topic, in spreads from what is likely for its length.
+
+    Returns
+    -------
+    copied, others : float64, aligned with the arguments
+    """
     texts = len(others) + len(copied) + 1
     text, gram = _bags([*others, *copied, words])
     talk, tag = text < len(others), text == texts - 1
@@ -121,8 +140,23 @@ def _nearness(
     own = np.bincount(text, unit**2, texts)  # 1, or 0 for a text without weight
     without = np.where(np.arange(texts) < len(others), own, 0.0)  # a text is not its own topic
     near = (raw - without) / np.sqrt(np.maximum(squared - 2 * raw * (without > 0) + without, 1e-12))
-    near = near.round(DIGITS)
+    near = _for_its_length(near, np.bincount(text, minlength=texts), len(others)).round(DIGITS)
     return near[len(others) : -1], near[: len(others)]
+
+
+def _for_its_length(near: NDArray[np.float64], length: NDArray[np.int64], others: int) -> NDArray[np.float64]:
+    """How far each value is from those of the others nearest in length, in their spread; shape as `near`."""
+    order = np.argsort(length[:others], kind="stable")
+    values, lengths = near[:others][order], length[:others][order]
+    half = min(OF_A_LENGTH // 2, others // 2)
+    middle = np.searchsorted(lengths, length)
+    start = np.clip(middle - half, 0, others - 2 * half)
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    squares = np.concatenate(([0.0], np.cumsum(values**2)))
+    mean = (sums[start + 2 * half] - sums[start]) / (2 * half)
+    variance = (squares[start + 2 * half] - squares[start]) / (2 * half) - mean**2
+    out: NDArray[np.float64] = (near - mean) / np.sqrt(np.maximum(variance, 1e-9))
+    return out
 
 
 def _bags(texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
