@@ -92,6 +92,8 @@ class Alert:
         The hop at which the figures were taken.
     ends_ms : int or None
         The hop at which it resolved.
+    rests_on : tuple of str
+        What ties the accounts together, then the findings that speak for coordination.
     held_hops, calm_hops : int
         Consecutive hops with and without evidence so far.
     """
@@ -120,6 +122,7 @@ class Alert:
     baseline: str
     held_hops: int = 0
     calm_hops: int = 0
+    rests_on: tuple[str, ...] = ()
 
 
 def alert_id(hashtag: str, kind: AlertKind, first_hop_ms: int) -> str:
@@ -232,4 +235,5 @@ def _figures(
         ),
         window_start_ms=assessment.start_ms,
         baseline=baseline,
+        rests_on=assessment.rests_on,
     )

@@ -18,6 +18,7 @@ from detectors.finding import Detector, Finding, Verdict
 from detectors.links import Links
 from detectors.off_topic import OffTopic
 from detectors.p_values import combine
+from detectors.patterns import Pattern, established, pattern
 from detectors.profile import Profile
 from detectors.suspects import Suspects, Tie, suspects
 from detectors.table import DAY_MS, Flag, Keys, Mask, Rows, Window, flagged
@@ -59,7 +60,6 @@ in the span."""
 
 FRESH_DAYS: Final = 2
 FRESH_ACCOUNTS: Final = 100
-MANY_FOLLOWERS: Final = 5_000
 PROLIFIC_TEXTS: Final = 10
 """So many texts each with the same others within two hours: worth one more, beside a client or a profile."""
 
@@ -96,6 +96,10 @@ class Assessment:
         0 to 100: coordinated share in per cent, discounted where the evidence is weak.
     kind : AlertKind or None
         None if the window is not worth an alert.
+    pattern : Pattern or None
+        What a window that is not worth an alert looks like, if it has a name.
+    rests_on : tuple of str
+        What the judgement rests on: what ties the accounts together, then the findings that speak for it.
     """
 
     hashtag: str
@@ -116,6 +120,8 @@ class Assessment:
     findings: tuple[Finding, ...]
     sentence: str
     window: Window
+    pattern: Pattern | None = None
+    rests_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,8 @@ def assess(
         findings=findings,
         sentence=_sentence(window, case, kind, off_topic),
         window=window,
+        pattern=None if kind else pattern(window, baseline, case.together, by_name["client"]),
+        rests_on=case.rests_on,
     )
 
 
@@ -201,6 +209,7 @@ class _Case:
     rows: Mask
     together: Mask
     findings: dict[str, Finding]
+    rests_on: tuple[str, ...]
 
 
 COMPARING: Final = (Bursts(), AccountAge(), Client(), Profile(), Links())
@@ -214,6 +223,7 @@ def _case(window: Window, baseline: Baseline, policy: AssessmentPolicy, bursts: 
     """
     rows = np.zeros(len(window), np.bool_)
     ties: list[Tie] = []
+    rests_on: list[str] = []
     shown: dict[str, Finding] = {}
     together = rows.copy()
     for one in suspects(window, baseline, bursts):
@@ -228,8 +238,9 @@ def _case(window: Window, baseline: Baseline, policy: AssessmentPolicy, bursts: 
         if not ties:
             shown = found
         ties.append(one.tie)
+        rests_on += [one.tie, *_speaking(window, one, found)]
         rows |= _members(window, one, found)
-    return _Case(tuple(ties), rows, together, shown)
+    return _Case(tuple(ties), rows, together, shown, tuple(dict.fromkeys(rests_on)))
 
 
 def _enough(window: Window, one: Suspects, found: dict[str, Finding], policy: AssessmentPolicy) -> bool:
@@ -240,11 +251,10 @@ def _enough(window: Window, one: Suspects, found: dict[str, Finding], policy: As
     side: where all of it is unknown the texts alone must carry the case, and where one thing is known to be
     ordinary they must show twice as much.
     """
-    same = SAME.get(one.tie, frozenset())
     rows = window.rows[np.isin(window.rows["account"], one.sides.suspects)]
-    if _established(rows):
+    if established(rows):
         return False
-    speaking = {name for name in WORTH if name not in same and _speaks(found[name], one, window)}
+    speaking = _speaking(window, one, found)
     worth = TIED[one.tie] + sum(WORTH[name] for name in speaking)
     if speaking and one.texts >= PROLIFIC_TEXTS:
         worth += 1
@@ -258,6 +268,12 @@ def _enough(window: Window, one: Suspects, found: dict[str, Finding], policy: As
     bare = one.texts >= policy.bare_texts * (1 + ordinary)
     accounts = np.unique(window.rows["account"][one.rows]).size
     return ordinary < 2 and accounts >= policy.bare_accounts and bare
+
+
+def _speaking(window: Window, one: Suspects, found: dict[str, Finding]) -> list[str]:
+    """The findings that speak for a set, apart from what ties it."""
+    same = SAME.get(one.tie, frozenset())
+    return [name for name in WORTH if name not in same and _speaks(found[name], one, window)]
 
 
 def _speaks(finding: Finding, one: Suspects, window: Window) -> bool:
@@ -278,20 +294,6 @@ def _speaks(finding: Finding, one: Suspects, window: Window) -> bool:
         least = min(LEAST_BORN, max(LEAST_SHARE, LEAST_BORN_RATIO * finding.evidence["expected"]))
         return bool(finding.effect >= least)
     return True
-
-
-def _established(rows: Rows) -> bool:
-    """Whether accounts are those of institutions: most of them verified, with many followers.
-
-    Agencies and newsrooms repeat the same texts by the same clock through one system. Verification alone can
-    be bought, but not so easily a following.
-    """
-    known = rows[flagged(rows, Flag.VERIFIED_KNOWN | Flag.FOLLOWERS_KNOWN)]
-    _, first = np.unique(known["account"], return_index=True)
-    if 2 * first.size < np.unique(rows["account"]).size:
-        return False
-    verified = flagged(known[first], Flag.VERIFIED)
-    return bool(verified.mean() >= 0.5 and np.median(known["followers"][first]) >= MANY_FOLLOWERS)
 
 
 def _known(rows: Rows) -> int:

@@ -64,6 +64,7 @@ def assessment_json(assessment: Assessment) -> bytes:
             "window": {"start": iso(assessment.start_ms), "end": iso(assessment.end_ms)},
             "kind": assessment.kind,
             **_figures(assessment, posts, accounts),
+            "pattern": assessment.pattern,
             "findings": [_finding(Told.of(finding)) for finding in assessment.findings],
         }
     )
@@ -81,6 +82,7 @@ def _figures(of: Alert | Assessment, coordinated_posts: int, coordinated_account
         "p_value": _significant(of.p_value),
         "score": round(of.score, 2),
         "sentence": of.sentence,
+        "rests_on": of.rests_on,
     }
 
 

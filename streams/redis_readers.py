@@ -56,7 +56,7 @@ def _evidence(outcome: TagOutcome) -> Evidence:
 
 
 def summary(assessment: Assessment) -> dict[str, str]:
-    """The rolling figures of one hashtag; `off_topic` and `kind` are left out where there are none."""
+    """The rolling figures of one hashtag; what there is none of is left out (topic, kind, pattern)."""
     figures = {
         "posts": str(assessment.posts),
         "accounts": str(assessment.accounts),
@@ -70,6 +70,8 @@ def summary(assessment: Assessment) -> dict[str, str]:
     }
     if assessment.off_topic is not None:
         figures["off_topic"] = f"{assessment.off_topic:.4f}"
+    if assessment.pattern is not None:
+        figures["pattern"] = assessment.pattern.value
     if assessment.kind is not None:
         figures["kind"] = assessment.kind.value
     return figures

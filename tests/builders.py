@@ -197,6 +197,49 @@ def everyone(text: str, accounts: int = 60, first: int = 20_000, seed: int = 0, 
     ]
 
 
+def repost_flood(accounts: int = 40, targets: int = 8, first: int = 30_000, **fields: Any) -> list[Post]:
+    """Coordinated accounts that repost the same posts within half a minute of each other."""
+    rng = np.random.default_rng([7, first])
+    return [
+        post(
+            first * 1_000 + 100 * target + i,
+            first + i,
+            600 + 700 * target + float(rng.uniform(0, 30)),
+            GOSSIP[target % len(GOSSIP)],
+            **({"kind": Kind.REPOST, "target_id": str(900 + target)} | fields),
+        )
+        for target in range(targets)
+        for i in range(accounts)
+    ]
+
+
+def in_step(accounts: int = 30, rounds: int = 4, first: int = 35_000) -> list[Post]:
+    """Accounts that post the same text within seconds, then the next one an hour's quarter later."""
+    rng = np.random.default_rng([8, first])
+    return [
+        post(
+            first * 1_000 + 100 * turn + i,
+            first + i,
+            500 + 900 * turn + float(rng.uniform(0, 9)),
+            GOSSIP[turn],
+        )
+        for turn in range(rounds)
+        for i in range(accounts)
+    ]
+
+
+def following(posts: Iterable[Post], least: float, most: float) -> list[Post]:
+    """The posts with numbers of followees between two bounds, even in their logarithm, one an account."""
+    span = np.log(most / least)
+    return [
+        msgspec.structs.replace(
+            p,
+            following=round(least * float(np.exp(span * np.random.default_rng(int(p.account_id)).random()))),
+        )
+        for p in posts
+    ]
+
+
 def table(posts: Iterable[Post]) -> tuple[Rows, dict[int, str]]:
     """Rows of the posts, one each, in their order, and the strings they stand for."""
     parts, strings = [np.empty(0, ROW)], {}

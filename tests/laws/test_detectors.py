@@ -18,11 +18,14 @@ from builders import (
     fans,
     flood,
     flooded,
+    following,
     in_order,
+    in_step,
     jumbled,
     lines,
     monitor_of,
     packets,
+    repost_flood,
     run,
     step,
     table,
@@ -41,12 +44,14 @@ from streams.packets import partition_of
 
 PARTS, STRINGS = [], {}
 for _posts in (
-    talk(accounts=60),
-    flood(accounts=25),
+    following(without(talk(accounts=60), links=("https://paper.example/1",)), 3, 3_000),
+    following(without(flood(accounts=25), links=("https://goal.example/1",)), 25, 79),
     fans(accounts=30),
     everyone("I have just signed the petition for the harbour bridge, sign it too", 30),
     everyone(GOSSIP[0], 30, first=21_000, kind=Kind.REPOST, target_id="5"),
     everyone("GOOOAL!!!", 30, first=22_000),
+    repost_flood(accounts=25),
+    in_step(accounts=15),
 ):
     _rows, _strings = table(_posts)
     PARTS.append(_rows)
@@ -61,6 +66,13 @@ BLIND: Final[dict[str, Callable[[Rows], None]]] = {
         rows["flags"], np.uint32(0xFFFFFFFF ^ Flag.CREATED_KNOWN), out=rows["flags"]
     ),
     "client": lambda rows: rows["client"].fill(0),
+    "co_repost": lambda rows: rows["target"].fill(0),
+    "synchrony": lambda rows: np.bitwise_or(rows["flags"], np.uint32(COARSE), out=rows["flags"]),
+    "playlist": lambda rows: np.bitwise_or(rows["flags"], np.uint32(COARSE), out=rows["flags"]),
+    "profile": lambda rows: np.bitwise_and(
+        rows["flags"], np.uint32(0xFFFFFFFF ^ Flag.FOLLOWING_KNOWN), out=rows["flags"]
+    ),
+    "links": lambda rows: rows["domain"].fill(0),
 }
 """How to make the field a detector looks at unknown."""
 
@@ -143,7 +155,8 @@ def test_finding_is_well_formed(detector: Detector, rows: Rows) -> None:
 
 @every_detector
 def test_full_mixture_is_suspicious_and_so_the_laws_are_not_empty(detector: Detector) -> None:
-    assert judge(detector, np.concatenate(PARTS[:2])).verdict is Verdict.SUSPICIOUS
+    parts = {"co_repost": (0, 6), "synchrony": (0, 7)}.get(detector.name, (0, 1))
+    assert judge(detector, np.concatenate([PARTS[part] for part in parts])).verdict is Verdict.SUSPICIOUS
 
 
 @every_detector
@@ -164,7 +177,11 @@ def test_values_marked_unknown_do_not_vote(detector: Detector, rows: Rows, seed:
     unknown = (rows["flags"] & int(Flag.CREATED_KNOWN)) == 0
     other = rows.copy()
     other["created_day"][unknown] = rng.integers(-(2**31), 2**31, int(unknown.sum()))
-    for name, flag in (("followers", Flag.FOLLOWERS_KNOWN), ("likes", Flag.LIKES_KNOWN)):
+    for name, flag in (
+        ("followers", Flag.FOLLOWERS_KNOWN),
+        ("following", Flag.FOLLOWING_KNOWN),
+        ("likes", Flag.LIKES_KNOWN),
+    ):
         blank = (rows["flags"] & int(flag)) == 0
         other[name][blank] = rng.integers(0, 2**32, int(blank.sum()))
     assert plain(judge(detector, other)) == plain(judge(detector, rows))
