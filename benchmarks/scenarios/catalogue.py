@@ -1,0 +1,115 @@
+"""All scenarios by name, and what is asked of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from benchmarks.scenarios import crowds, evasions, floods, systems
+from benchmarks.scenarios.scenario import Scenario
+
+FLOODS: Final = "floods"
+OTHERS: Final = "other operators"
+EVASIONS: Final = "evasions"
+HARDER: Final = "harder evasions"
+QUIET: Final = "quiet patterns"
+ORGANIC: Final = "organic talk"
+SECTIONS: Final = (FLOODS, OTHERS, EVASIONS, HARDER, QUIET, ORGANIC)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a scenario's pooled figures must be; None is not asked for."""
+
+    account_precision: float | None = None
+    account_recall: float | None = None
+    post_precision: float | None = None
+    post_recall: float | None = None
+    first_alert_min: float | None = None
+    alert: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One scenario of the catalogue; `build` makes it of a name and a seed."""
+
+    name: str
+    section: str
+    build: Callable[[str, int], Scenario]
+    limits: Limits
+
+    def scenario(self, seed: int) -> Scenario:
+        """The scenario of a seed."""
+        return self.build(self.name, seed)
+
+
+SHARED: Final = Limits(account_precision=0.99, account_recall=0.99, alert=True)
+SHARES: Final = {
+    90: Limits(account_precision=0.99, account_recall=0.99, first_alert_min=3, alert=True),
+    50: SHARED,
+    20: SHARED,
+    10: Limits(account_precision=0.95, account_recall=0.95, alert=True),
+    5: Limits(account_precision=0.9, alert=True),
+}
+"""By share of the posts in per cent."""
+
+FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, alert=True)
+EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, alert=True)
+ALL_EVADING: Final = Limits(account_precision=0.9, account_recall=0.9, alert=True)
+PARAPHRASED: Final = Limits(account_precision=0.95, alert=True)
+SILENCE: Final = Limits(quiet=True)
+NO_LIMITS: Final = Limits()
+
+_FLOODS: Final = (
+    ("37 accounts, one automation client", floods.automation),
+    ("slow drip over twelve hours", floods.drip),
+    ("repost flood", floods.reposts),
+    ("one text an account", floods.one_each),
+    ("hop to a second hashtag", floods.hop),
+    ("two campaigns in one hashtag", floods.two),
+    ("one campaign over twenty hashtags", floods.twenty),
+)
+_CROWDS: Final = (
+    ("share button", crowds.share_button, (45, 300, 2_000)),
+    ("catch-phrase", crowds.catch_phrase, (45, 300, 2_000)),
+    ("repost storm", crowds.celebrity, (45, 300, 2_000)),
+    ("fan vote", crowds.fan_vote, (45, 300, 2_000)),
+    ("goal chorus", crowds.chorus, (45, 300, 2_000)),
+    ("give-away", crowds.give_away, (45, 300, 2_000)),
+    ("hourly app", systems.hourly_app, (45, 300, 2_000)),
+    ("official warnings", systems.official_warnings, (6, 12, 30)),
+    ("sister newsrooms", systems.newsroom, (15, 25, 40)),
+    ("class workshop", systems.workshop, (25, 60)),
+    ("prolific person", systems.prolific, (100, 300)),
+    ("sign-up wave", crowds.sign_up_wave, (600, 3_000, 9_000)),
+    ("breaking news to the minute", crowds.breaking_news, (600, 3_000, 9_000)),
+)
+_OF_POSTS: Final = ("prolific person", "sign-up wave", "breaking news to the minute")
+
+
+def catalogue() -> Iterator[Entry]:
+    """Every scenario, in the order of the page."""
+    for share, limits in SHARES.items():
+        yield Entry(f"rebuilt case, {share} %", FLOODS, partial(floods.rebuilt, share), limits)
+    for name, build in _FLOODS:
+        yield Entry(name, FLOODS, build, FOUND)
+    yield Entry("paraphrased", FLOODS, floods.paraphrased, PARAPHRASED)
+    for share, limits in SHARES.items():
+        if share < 90:
+            yield Entry(f"another operator, {share} %", OTHERS, partial(floods.another, share), limits)
+    for which in evasions.EVASIONS:
+        limits = ALL_EVADING if which == evasions.ALL else EVADING
+        yield Entry(which, EVASIONS, partial(evasions.evasion, which, ""), limits)
+    for weaker in evasions.WEAKER:
+        for which in (evasions.PLAIN, *evasions.EVASIONS):
+            name = f"{which}; ordinary {weaker}"
+            yield Entry(name, HARDER, partial(evasions.evasion, which, weaker), NO_LIMITS)
+    for name, of_size, sizes in _CROWDS:
+        for size in sizes:
+            named = f"{name}, {size:,} {'posts' if name in _OF_POSTS else 'accounts'}"
+            yield Entry(named, QUIET, partial(of_size, size), SILENCE)
+    for size in (300, 3_000, 12_000):
+        yield Entry(f"talk, {size:,} posts", ORGANIC, partial(crowds.organic, size), SILENCE)
