@@ -16,50 +16,62 @@ EVASIONS: Final = "evasions"
 HARDER: Final = "harder evasions"
 QUIET: Final = "quiet patterns"
 ORGANIC: Final = "organic talk"
-SECTIONS: Final = (FLOODS, OTHERS, EVASIONS, HARDER, QUIET, ORGANIC)
+CAMPAIGNS: Final = "real campaigns"
+OVERLAID: Final = "campaigns over organic talk"
+CONVERSATIONS: Final = "real conversations"
+SECTIONS: Final = (
+    *(FLOODS, OTHERS, EVASIONS, HARDER, CAMPAIGNS, OVERLAID),
+    *(QUIET, ORGANIC, CONVERSATIONS),
+)
+WITHOUT_TRUTH: Final = (QUIET, ORGANIC, CONVERSATIONS)
+"""Sections in which nobody coordinates."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a scenario's pooled figures must be; None is not asked for."""
+    """What a scenario's figures over all seeds must be; None is not asked for.
+
+    `tags` is the least share of its hashtags with an alert, `quiet` says that there may be none.
+    """
 
     account_precision: float | None = None
     account_recall: float | None = None
     post_precision: float | None = None
     post_recall: float | None = None
     first_alert_min: float | None = None
-    alert: bool = False
+    tags: float | None = None
     quiet: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One scenario of the catalogue; `build` makes it of a name and a seed."""
+    """One scenario of the catalogue; `build` makes it of a name and a seed, which counts only if `seeded`."""
 
     name: str
     section: str
     build: Callable[[str, int], Scenario]
     limits: Limits
+    seeded: bool = True
 
     def scenario(self, seed: int) -> Scenario:
         """The scenario of a seed."""
         return self.build(self.name, seed)
 
 
-SHARED: Final = Limits(account_precision=0.99, account_recall=0.99, alert=True)
+SHARED: Final = Limits(account_precision=0.99, account_recall=0.99, tags=1)
 SHARES: Final = {
-    90: Limits(account_precision=0.99, account_recall=0.99, first_alert_min=3, alert=True),
+    90: Limits(account_precision=0.99, account_recall=0.99, first_alert_min=3, tags=1),
     50: SHARED,
     20: SHARED,
-    10: Limits(account_precision=0.95, account_recall=0.95, alert=True),
-    5: Limits(account_precision=0.9, alert=True),
+    10: Limits(account_precision=0.95, account_recall=0.95, tags=1),
+    5: Limits(account_precision=0.9, tags=1),
 }
 """By share of the posts in per cent."""
 
-FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, alert=True)
-EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, alert=True)
-ALL_EVADING: Final = Limits(account_precision=0.9, account_recall=0.9, alert=True)
-PARAPHRASED: Final = Limits(account_precision=0.95, alert=True)
+FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
+EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, tags=1)
+ALL_EVADING: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
+PARAPHRASED: Final = Limits(account_precision=0.95, tags=1)
 SILENCE: Final = Limits(quiet=True)
 NO_LIMITS: Final = Limits()
 

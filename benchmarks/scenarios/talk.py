@@ -121,8 +121,9 @@ def _texts(
     """What they write, and the links in it, empty without one; shape (posts,)."""
     rng, count = world.rng, len(second)
     flags = rng.random((count, 6))
+    share = float(rng.uniform(0.25, 0.45))
     made = [
-        iter(sentences(rng, of, int(n), words=10.5, spread=0.6))
+        iter(sentences(rng, of, int(n), words=10.5, spread=0.6, share=share))
         for of, n in zip(subjects, ((~second).sum(), second.sum()), strict=True)
     ]
     emoji = rng.integers(0, len(EMOJI), count).tolist()
