@@ -33,6 +33,17 @@ INTRODUCTION: Final = {
     " distances in time divided by 10 or 100. There may be no alert.",
 }
 
+METHOD: Final = (
+    "Each scenario is made by `benchmarks/scenarios` and scanned with the default rules, and what `posts.csv`"
+    " and `accounts.csv` hold to be coordinated is compared with the truth, over all seeds together. Brackets"
+    " are 95 % intervals (Wilson) that take accounts and posts for independent, which those of one seed are"
+    " not. First alert: median (greatest) minutes from the first coordinated post. Findings: the detectors"
+    " that were suspicious in any window after that, with the share of seeds.",
+    "",
+    "Texts, people and times of the scenarios are invented. They show what is found under stated conditions,"
+    " and not how often that happens on a platform.",
+)
+
 
 def page(pooled: Sequence[Pooled], extra: Sequence[str], notes: Sequence[str]) -> str:
     """Everything as Markdown.
@@ -52,13 +63,7 @@ def page(pooled: Sequence[Pooled], extra: Sequence[str], notes: Sequence[str]) -
         " are for tuning, those from 100 on for checking; each is another operator and another conversation.",
         "",
         *notes,
-        "Each scenario is made by `benchmarks/scenarios` and scanned with the default rules, and what"
-        " `posts.csv` and `accounts.csv` hold to be coordinated is compared with the truth, over all seeds"
-        " together. Brackets are 95 % intervals (Wilson) that take accounts and posts for independent, which those of"
-        " one seed are not. First alert: median (greatest) minutes from the first coordinated post. Findings:"
-        " the detectors that were suspicious in any window after that, with the share of seeds. Texts, people and"
-        " times of the scenarios are invented; they show what is found under stated conditions, and not how"
-        " often that happens on a platform.",
+        *METHOD,
         "",
         "## Outside tolerance",
         "",

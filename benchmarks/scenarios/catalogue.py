@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from benchmarks.scenarios import crowds, evasions, floods, systems
+from benchmarks.scenarios import crowds, evasions, floods, real, systems
 from benchmarks.scenarios.scenario import Scenario
 
 FLOODS: Final = "floods"
@@ -72,6 +73,7 @@ FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
 EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, tags=1)
 ALL_EVADING: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
 PARAPHRASED: Final = Limits(account_precision=0.95, tags=1)
+ALERTED: Final = Limits(tags=1)
 SILENCE: Final = Limits(quiet=True)
 NO_LIMITS: Final = Limits()
 
@@ -125,3 +127,26 @@ def catalogue() -> Iterator[Entry]:
             yield Entry(named, QUIET, partial(of_size, size), SILENCE)
     for size in (300, 3_000, 12_000):
         yield Entry(f"talk, {size:,} posts", ORGANIC, partial(crowds.organic, size), SILENCE)
+    if real.folder() is not None:
+        yield from _real()
+
+
+def _real() -> Iterator[Entry]:
+    """What is made of the real files."""
+    four = ("islamkills", "brussels", "prayforbrussels", "stopislam")
+    for file, tags in ((real.ISLAM_KILLS, four), (real.OSCARS, ("oscarhasnocolor",))):
+        build = partial(real.campaign, file, tags)
+        yield Entry(Path(file).name, CAMPAIGNS, build, ALERTED, seeded=False)
+    for file, tag, under in (
+        (real.ISLAM_KILLS, "islamkills", real.AIRLINE),
+        (real.OSCARS, "oscarhasnocolor", real.VACCINATION),
+    ):
+        for share in (50, 20, 10):
+            name = f"#{tag} over {Path(under).stem}, {share} %"
+            build = partial(real.overlaid, file, tag, under, share)
+            yield Entry(name, OVERLAID, build, NO_LIMITS, seeded=False)
+    for pressed in (1, 10, 100):
+        for file in (real.VACCINATION, real.AIRLINE):
+            how = f", one hashtag, {pressed} times as fast" if pressed > 1 else ""
+            build = partial(real.conversation, file, pressed)
+            yield Entry(Path(file).name + how, CONVERSATIONS, build, SILENCE, seeded=False)
