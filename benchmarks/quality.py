@@ -19,10 +19,11 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks import quality_page
+from benchmarks import calibration, peers, quality_page
 from benchmarks.quality_limits import Pooled
 from benchmarks.quality_run import run
 from benchmarks.quality_score import Outcome
+from benchmarks.scenarios import real
 from benchmarks.scenarios.catalogue import Entry, catalogue
 
 SEEDS: Final = 2
@@ -39,14 +40,15 @@ def entries() -> dict[str, Entry]:
     return {entry.name: entry for entry in catalogue()}
 
 
-def outcome(name: str, seed: int) -> Outcome:
-    """Make one scenario and scan it."""
-    return run(entries()[name].scenario(seed), seed)
+def outcome(name: str, seed: int, toolkit: bool) -> Outcome:
+    """Make one scenario, scan it, and ask the other methods."""
+    case = entries()[name].scenario(seed)
+    return msgspec.structs.replace(run(case, seed), peers=peers.compared(case, toolkit=toolkit))
 
 
-def measure(tasks: Sequence[tuple[str, int]], jobs: int, console: Console) -> list[Outcome]:
+def measure(tasks: Sequence[tuple[str, int, bool]], jobs: int, console: Console) -> list[Outcome]:
     """All outcomes, in the order of the tasks, from so many processes."""
-    done: dict[tuple[str, int], Outcome] = {}
+    done: dict[tuple[str, int, bool], Outcome] = {}
     with Progress(console=console) as progress, ProcessPoolExecutor(jobs) as pool:
         bar = progress.add_task("quality", total=len(tasks))
         waiting = {pool.submit(outcome, *task): task for task in tasks}
@@ -67,22 +69,45 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=RESULT, help="where the page goes; the JSON goes beside it"
     )
+    parser.add_argument("--toolkit", action="store_true", help="compare with coordination-network-toolkit")
     given = parser.parse_args()
     console = Console(stderr=True)
     first = 0 if given.tune else CHECKING
     chosen = [e for e in entries().values() if _wanted(e, given.only)]
     tasks = [
-        (e.name, seed) for e in chosen for seed in range(first, first + (given.seeds if e.seeded else 1))
+        (
+            e.name,
+            seed,
+            seed == first,
+        )  # the toolkit takes many times as long as all others: one seed is enough
+        for e in chosen
+        for seed in range(first, first + (given.seeds if e.seeded else 1))
     ]
     outcomes = measure(tasks, given.jobs, console)
     pooled = [Pooled(e, tuple(o for o in outcomes if o.name == e.name)) for e in chosen]
     given.out.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1))
-    given.out.write_text(quality_page.page(pooled, (), ()), encoding="utf-8")
+    extra = () if given.only else _calibration(first, given.jobs, given.out, console)
+    given.out.write_text(quality_page.page(pooled, extra, _notes()), encoding="utf-8")
     outside = [f"{p.entry.name}: {what}" for p in pooled for what in p.outside()]
     for line in outside:
         console.print(line, highlight=False)
     console.print(f"{given.out}: {f'{len(outside)} outside' if outside else 'all within'} tolerance")
     return int(bool(outside))
+
+
+def _calibration(first: int, jobs: int, out: Path, console: Console) -> list[str]:
+    with console.status("calibration"):
+        drawn = calibration.collect(calibration.tasks(first), jobs)
+    picture = out.with_name("calibration.svg")
+    picture.write_text(calibration.picture(drawn), encoding="utf-8")
+    return calibration.section(drawn, picture.name)
+
+
+def _notes() -> tuple[str, ...]:
+    """What was not run."""
+    if real.folder() is not None:
+        return ()
+    return ("The real files were not run: their folder was not there.", "")
 
 
 def _wanted(entry: Entry, only: Sequence[str]) -> bool:
