@@ -8,6 +8,7 @@ folder (FLOODMARK_CASES, default ../shared/cases) they are left out, and the res
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -72,14 +73,13 @@ def main() -> int:
     parser.add_argument("--toolkit", action="store_true", help="compare with coordination-network-toolkit")
     given = parser.parse_args()
     console = Console(stderr=True)
+    if real.folder() is None and "cases" in os.environ.get("FLOODMARK_REQUIRE", ""):
+        console.print("the real cases are not here; set FLOODMARK_CASES to their folder")
+        return 2
     first = 0 if given.tune else CHECKING
     chosen = [e for e in entries().values() if _wanted(e, given.only)]
     tasks = [
-        (
-            e.name,
-            seed,
-            seed == first,
-        )  # the toolkit takes many times as long as all others: one seed is enough
+        (e.name, seed, given.toolkit and seed == first)  # slow: one seed says enough
         for e in chosen
         for seed in range(first, first + (given.seeds if e.seeded else 1))
     ]

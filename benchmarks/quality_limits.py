@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.quality_score import Hits, Outcome, most_events
-from benchmarks.scenarios.catalogue import Entry
+from benchmarks.scenarios.catalogue import Entry, Limits
 
 DAY_MIN: Final = 1_440
 
@@ -84,6 +84,24 @@ class Pooled:
             yield f"first alert {shown}, at most {limits.first_alert_min:g} min"
         if limits.quiet and self.alerts:
             yield f"{self.alerts} alerts, none may be"
+        if limits.tags is not None and self.false_alerts:
+            yield f"{self.false_alerts} alerts where nobody coordinates"
+        for outcome in self.outcomes:
+            yield from _of_one(outcome, limits)
+
+
+def _of_one(outcome: Outcome, limits: Limits) -> Iterator[str]:
+    """What is not as it must be in one seed, whatever the others are like."""
+    if limits.kind and outcome.kind_right is not True:
+        yield f"seed {outcome.seed}: not of the kind {outcome.kind}"
+    largest = max(outcome.alerts, key=lambda alert: alert.coordinated_posts, default=None)
+    if largest is None:
+        return
+    if limits.texts is not None and largest.texts != limits.texts:
+        yield f"seed {outcome.seed}: {largest.texts} texts, {limits.texts} are true"
+    error = largest.coordinated_posts / largest.posts - outcome.by_post.true / outcome.posts
+    if limits.share_error is not None and abs(error) > limits.share_error:
+        yield f"seed {outcome.seed}: coordinated share off by {100 * error:+.2f} points"
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,8 @@ def asked(limits: Limits) -> str:
     """What is asked of a scenario, in words."""
     accounts = (("precision", limits.account_precision), ("recall", limits.account_recall))
     parts = [f"{name} ≥ {least:g}" for name, least in accounts if least is not None]
+    if limits.texts is not None:
+        parts.append(f"posts too, {limits.texts} texts, share")
     if limits.first_alert_min is not None:
         parts.append(f"alert ≤ {limits.first_alert_min:g} min")
     elif limits.tags is not None:
