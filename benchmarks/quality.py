@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -26,6 +26,8 @@ from benchmarks.quality_run import run
 from benchmarks.quality_score import Outcome
 from benchmarks.scenarios import real
 from benchmarks.scenarios.catalogue import Entry, catalogue
+from streams.monitor import Rules
+from streams.posts import MINUTE_MS
 
 SEEDS: Final = 2
 CHECKING: Final = 100
@@ -35,28 +37,39 @@ PROJECT: Final = Path(__file__).parent.parent
 RESULT: Final = PROJECT / "benchmarks" / "quality.md"
 
 
+class Task(NamedTuple):
+    """One scenario of one seed to measure, assessed every so many minutes."""
+
+    name: str
+    seed: int
+    toolkit: bool
+    hop_min: int
+
+
 @cache
 def entries() -> dict[str, Entry]:
     """The catalogue by name."""
     return {entry.name: entry for entry in catalogue()}
 
 
-def outcome(name: str, seed: int, toolkit: bool) -> Outcome:
+def outcome(task: Task) -> Outcome:
     """Make one scenario, scan it, and ask the other methods."""
+    name, seed, toolkit, hop_min = task
     case = entries()[name].scenario(seed)
-    return msgspec.structs.replace(run(case, seed), peers=peers.compared(case, toolkit=toolkit))
+    found = run(case, seed, Rules(hop_ms=hop_min * MINUTE_MS))
+    return msgspec.structs.replace(found, peers=peers.compared(case, toolkit=toolkit))
 
 
-def measure(tasks: Sequence[tuple[str, int, bool]], jobs: int, console: Console) -> list[Outcome]:
+def measure(tasks: Sequence[Task], jobs: int, console: Console) -> list[Outcome]:
     """All outcomes, in the order of the tasks, from so many processes."""
-    done: dict[tuple[str, int, bool], Outcome] = {}
+    done: dict[Task, Outcome] = {}
     with Progress(console=console) as progress, ProcessPoolExecutor(jobs) as pool:
         bar = progress.add_task("quality", total=len(tasks))
-        waiting = {pool.submit(outcome, *task): task for task in tasks}
+        waiting = {pool.submit(outcome, task): task for task in tasks}
         for future in as_completed(waiting):
             task = waiting[future]
             done[task] = future.result()
-            progress.update(bar, advance=1, description=f"{task[0]}, seed {task[1]}")
+            progress.update(bar, advance=1, description=f"{task.name}, seed {task.seed}")
     return [done[task] for task in tasks]
 
 
@@ -71,6 +84,9 @@ def main() -> int:
         "--out", type=Path, default=RESULT, help="where the page goes; the JSON goes beside it"
     )
     parser.add_argument("--toolkit", action="store_true", help="compare with coordination-network-toolkit")
+    parser.add_argument(
+        "--hop", type=int, default=1, help="minutes from window to window; 10 for a quick look"
+    )
     given = parser.parse_args()
     console = Console(stderr=True)
     if real.folder() is None and "cases" in os.environ.get("FLOODMARK_REQUIRE", ""):
@@ -79,7 +95,9 @@ def main() -> int:
     first = 0 if given.tune else CHECKING
     chosen = [e for e in entries().values() if _wanted(e, given.only)]
     tasks = [
-        (e.name, seed, given.toolkit and seed == first)  # slow: one seed says enough
+        Task(
+            e.name, seed, given.toolkit and seed == first, given.hop
+        )  # the toolkit is slow: one seed is enough
         for e in chosen
         for seed in range(first, first + (given.seeds if e.seeded else 1))
     ]
@@ -87,7 +105,7 @@ def main() -> int:
     pooled = [Pooled(e, tuple(o for o in outcomes if o.name == e.name)) for e in chosen]
     given.out.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1))
     extra = () if given.only else _calibration(first, given.jobs, given.out, console)
-    given.out.write_text(quality_page.page(pooled, extra, _notes()), encoding="utf-8")
+    given.out.write_text(quality_page.page(pooled, extra, _notes(given.hop)), encoding="utf-8")
     outside = [f"{p.entry.name}: {what}" for p in pooled for what in p.outside()]
     for line in outside:
         console.print(line, highlight=False)
@@ -103,11 +121,14 @@ def _calibration(first: int, jobs: int, out: Path, console: Console) -> list[str
     return calibration.section(drawn, picture.name)
 
 
-def _notes() -> tuple[str, ...]:
-    """What was not run."""
-    if real.folder() is not None:
-        return ()
-    return ("The real files were not run: their folder was not there.", "")
+def _notes(hop_min: int) -> list[str]:
+    """What was not run, or not as by default."""
+    notes = []
+    if real.folder() is None:
+        notes += ["The real files were not run: their folder was not there.", ""]
+    if hop_min > 1:
+        notes += [f"**A quick look**: assessed every {hop_min} minutes, so first alerts come later.", ""]
+    return notes
 
 
 def _wanted(entry: Entry, only: Sequence[str]) -> bool:

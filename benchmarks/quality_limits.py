@@ -109,19 +109,19 @@ class Exposure:
     """How long hashtags were watched in which nobody coordinates, and how often they raised an alert."""
 
     alerts: int
-    windows: int
+    watched_min: int
 
     @classmethod
     def of(cls, pooled: Sequence[Pooled]) -> Exposure:
-        """All of these as one; each window assessed is a minute of a hashtag."""
-        return cls(sum(p.alerts for p in pooled), sum(p.windows for p in pooled))
+        """All of these as one."""
+        return cls(sum(p.alerts for p in pooled), sum(o.watched_min for p in pooled for o in p.outcomes))
 
     @property
     def tag_days(self) -> float:
-        """Days for which one hashtag was assessed every minute."""
-        return self.windows / DAY_MIN
+        """Days for which one hashtag was assessed."""
+        return self.watched_min / DAY_MIN
 
     @property
     def at_most(self) -> float:
         """Upper 95 % bound of false alerts a tag-day."""
-        return most_events(self.alerts) / self.tag_days if self.windows else float("inf")
+        return most_events(self.alerts) / self.tag_days if self.watched_min else float("inf")

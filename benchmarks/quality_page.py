@@ -135,7 +135,7 @@ def _false_alarms(pooled: Sequence[Pooled]) -> list[str]:
     lines = [
         "## False alarms",
         "",
-        "A tag-day is one hashtag assessed every minute of a day. The bound is the exact one of a Poisson"
+        "A tag-day is one hashtag assessed all day. The bound is the exact one of a Poisson"
         " mean (Garwood). Quiet patterns are far commoner here than on any platform: theirs is no rate to"
         " expect.",
         "",
@@ -144,7 +144,7 @@ def _false_alarms(pooled: Sequence[Pooled]) -> list[str]:
     ]
     for name, mine in rows:
         seen = Exposure.of(mine)
-        if seen.windows:
+        if seen.watched_min:
             rate = seen.alerts / seen.tag_days
             lines.append(
                 f"| {name} | {seen.alerts} | {seen.tag_days:.2f} | {rate:.2f} | {seen.at_most:.2f} |"

@@ -76,6 +76,7 @@ def _run(case: Scenario, seed: int, rules: Rules, folder: Path) -> Outcome:
         fired=_fired(window for window in windows if window.window.end > after),
         patterns=tuple(sorted({window.pattern for window in windows if window.pattern})),
         windows=len(windows),
+        watched_min=len(windows) * rules.hop_ms // 60_000,
         largest=max((window.posts for window in windows), default=0),
         spent_s=round(spent_s, 2),
     )

@@ -118,6 +118,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     patterns : names of innocent patterns that were seen
     windows, largest : int
         Windows assessed, and posts in the largest.
+    watched_min : int
+        Minutes for which hashtags were assessed, summed over them.
     spent_s : float
         Wall time of the scan.
     peers : accounts that other methods flag, by method; a reason where one could not be run
@@ -136,6 +138,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     fired: tuple[str, ...]
     patterns: tuple[str, ...]
     windows: int
+    watched_min: int
     largest: int
     spent_s: float
     peers: dict[str, Hits | str] = {}

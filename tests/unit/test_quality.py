@@ -102,6 +102,7 @@ def an_outcome(**fields: object) -> Outcome:
         fired=("bursts",),
         patterns=(),
         windows=120,
+        watched_min=120,
         largest=100,
         spent_s=1.0,
     )
@@ -146,7 +147,7 @@ def test_a_false_alert_beside_a_flood_is_outside() -> None:
 
 
 def test_false_alarms_are_counted_by_the_tag_day() -> None:
-    quiet = pooled(Limits(quiet=True), an_outcome(alerts=(), windows=1_440), section=QUIET)
+    quiet = pooled(Limits(quiet=True), an_outcome(alerts=(), watched_min=1_440), section=QUIET)
     seen = Exposure.of([quiet, quiet])
     assert (seen.alerts, seen.tag_days) == (0, 2)
     assert seen.at_most == pytest.approx(2.996 / 2, abs=1e-3)
