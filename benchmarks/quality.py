@@ -35,6 +35,8 @@ CHECKING: Final = 100
 
 PROJECT: Final = Path(__file__).parent.parent
 RESULT: Final = PROJECT / "benchmarks" / "quality.md"
+PARTIAL: Final = PROJECT / "out" / "quality.md"
+"""Where tuning, a part or a quick look goes: the page that is kept is of everything."""
 
 
 class Task(NamedTuple):
@@ -75,19 +77,7 @@ def measure(tasks: Sequence[Task], jobs: int, console: Console) -> list[Outcome]
 
 def main() -> int:
     """Run everything, write the results and give the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds of every scenario")
-    parser.add_argument("--tune", action="store_true", help="seeds from 0 on, for tuning")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="part of name or section")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument(
-        "--out", type=Path, default=RESULT, help="where the page goes; the JSON goes beside it"
-    )
-    parser.add_argument("--toolkit", action="store_true", help="compare with coordination-network-toolkit")
-    parser.add_argument(
-        "--hop", type=int, default=1, help="minutes from window to window; 10 for a quick look"
-    )
-    given = parser.parse_args()
+    given = _arguments()
     console = Console(stderr=True)
     if real.folder() is None and "cases" in os.environ.get("FLOODMARK_REQUIRE", ""):
         console.print("the real cases are not here; set FLOODMARK_CASES to their folder")
@@ -95,22 +85,36 @@ def main() -> int:
     first = 0 if given.tune else CHECKING
     chosen = [e for e in entries().values() if _wanted(e, given.only)]
     tasks = [
-        Task(
-            e.name, seed, given.toolkit and seed == first, given.hop
-        )  # the toolkit is slow: one seed is enough
+        # The toolkit is slow: one seed of it says enough.
+        Task(e.name, seed, given.toolkit and seed == first, given.hop)
         for e in chosen
         for seed in range(first, first + (given.seeds if e.seeded else 1))
     ]
     outcomes = measure(tasks, given.jobs, console)
     pooled = [Pooled(e, tuple(o for o in outcomes if o.name == e.name)) for e in chosen]
-    given.out.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1))
-    extra = () if given.only else _calibration(first, given.jobs, given.out, console)
-    given.out.write_text(quality_page.page(pooled, extra, _notes(given.hop)), encoding="utf-8")
+    out: Path = given.out or (PARTIAL if given.tune or given.only or given.hop > 1 else RESULT)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(outcomes), indent=1))
+    extra = () if given.only else _calibration(first, given.jobs, out, console)
+    out.write_text(quality_page.page(pooled, extra, _notes(given.hop)), encoding="utf-8")
     outside = [f"{p.entry.name}: {what}" for p in pooled for what in p.outside()]
     for line in outside:
         console.print(line, highlight=False)
-    console.print(f"{given.out}: {f'{len(outside)} outside' if outside else 'all within'} tolerance")
+    console.print(f"{out}: {f'{len(outside)} outside' if outside else 'all within'} tolerance")
     return int(bool(outside))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--seeds", type=int, default=SEEDS, help=f"so many seeds of every scenario (default {SEEDS})")
+    add("--tune", action="store_true", help=f"seeds from 0 on, for tuning, instead of from {CHECKING} on")
+    add("--only", action="append", default=[], metavar="PART", help="of a scenario's name or section; repeat")
+    add("--hop", type=int, default=1, help="minutes from window to window; 10 for a quick look (default 1)")
+    add("--toolkit", action="store_true", help="compare with coordination-network-toolkit: extra peers")
+    add("--jobs", type=int, default=2, help="processes (default 2)")
+    add("--out", type=Path, help="the page, with its JSON beside it; what is not all goes to out/ by default")
+    return parser.parse_args()
 
 
 def _calibration(first: int, jobs: int, out: Path, console: Console) -> list[str]:
