@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from benchmarks import machine
-from benchmarks.peers import COPIES, PAIRS, PEERS, TOOLKIT
-from benchmarks.quality_limits import Exposure, Pooled
-from benchmarks.quality_score import Hits, wilson
+from benchmarks.quality_limits import Pooled
+from benchmarks.quality_score import wilson
+from benchmarks.quality_sections import campaigns, false_alarms, others
 from benchmarks.scenarios.catalogue import SECTIONS, WITHOUT_TRUTH, Limits
 
 INTRODUCTION: Final = {
@@ -68,17 +68,20 @@ def page(pooled: Sequence[Pooled], extra: Sequence[str], notes: Sequence[str]) -
         "",
         "## Outside tolerance",
         "",
-        *(f"- {p.entry.name}: {what}" for p in pooled for what in p.outside()),
+        *(_outside(pooled) or ["Nothing."]),
         "",
     ]
-    if not any(True for p in pooled for _ in p.outside()):
-        lines[-1:] = ["Nothing.", ""]
     for section in SECTIONS:
         mine = [p for p in pooled if p.entry.section == section]
         if mine:
             table = _quiet(mine) if section in WITHOUT_TRUTH else _found(mine)
             lines += [f"## {section.capitalize()}", "", INTRODUCTION[section], "", *table, ""]
-    return "\n".join([*lines, *_false_alarms(pooled), *_peers(pooled), *extra])
+    return "\n".join([*lines, *campaigns(pooled), *false_alarms(pooled), *others(pooled), *extra])
+
+
+def _outside(pooled: Sequence[Pooled]) -> list[str]:
+    said = [(p.entry.name, "; ".join(p.outside())) for p in pooled]
+    return [f"- {name}: {what}" for name, what in said if what]
 
 
 def _found(pooled: Sequence[Pooled]) -> Iterator[str]:
@@ -125,66 +128,6 @@ def _quiet(pooled: Sequence[Pooled]) -> Iterator[str]:
             _word(p) if p.windows else "says nothing",
         ]
         yield f"| {' | '.join(parts)} |"
-
-
-def _false_alarms(pooled: Sequence[Pooled]) -> list[str]:
-    rows: list[tuple[str, list[Pooled]]] = [
-        (s, [p for p in pooled if p.entry.section == s]) for s in SECTIONS if s in WITHOUT_TRUTH
-    ]
-    rows.append(("all of them", [p for p in pooled if p.entry.section in WITHOUT_TRUTH]))
-    lines = [
-        "## False alarms",
-        "",
-        "A tag-day is one hashtag assessed all day. The bound is the exact one of a Poisson"
-        " mean (Garwood). Quiet patterns are far commoner here than on any platform: theirs is no rate to"
-        " expect.",
-        "",
-        "| of | alerts | tag-days | alerts a tag-day | at most (95 %) |",
-        "|---|---|---|---|---|",
-    ]
-    for name, mine in rows:
-        seen = Exposure.of(mine)
-        if seen.watched_min:
-            rate = seen.alerts / seen.tag_days
-            lines.append(
-                f"| {name} | {seen.alerts} | {seen.tag_days:.2f} | {rate:.2f} | {seen.at_most:.2f} |"
-            )
-    return [*lines, ""]
-
-
-def _peers(pooled: Sequence[Pooled]) -> list[str]:
-    """Which accounts other methods would have flagged."""
-    methods = [method for method in PEERS if any(method in o.peers for p in pooled for o in p.outcomes)]
-    if not methods:
-        return []
-    lines = [
-        "## Other methods on the same posts",
-        "",
-        "Accounts flagged: precision / recall, or their number where nobody coordinates. "
-        f"**{COPIES}**: who posted a text, letter for letter, that three accounts or more posted; without"
-        f" reposts. **{PAIRS}**: pairs of accounts that twice or more posted the same text, or reposted the"
-        " same post, within 60 s of each other: the rule of CooRTweet in an implementation of our own."
-        f" **{TOOLKIT}**: its co-tweet and co-retweet networks, 60 s, weight 2 or more; first seed only."
-        " Where Floodmark raises no alert it flags nobody.",
-        "",
-        f"| scenario | Floodmark | {' | '.join(methods)} |",
-        "|---" * (len(methods) + 2) + "|",
-    ]
-    for p in pooled:
-        true = p.entry.section not in WITHOUT_TRUTH
-        cells = [_flagged([p.by_account], true)]
-        for method in methods:
-            answers = [o.peers[method] for o in p.outcomes if method in o.peers]
-            reasons = sorted({answer for answer in answers if isinstance(answer, str)})
-            hits = [answer for answer in answers if isinstance(answer, Hits)]
-            cells.append(_flagged(hits, true) if hits else "; ".join(reasons) or "—")
-        lines.append(f"| {p.entry.name} | {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
-def _flagged(parts: Sequence[Hits], true: bool) -> str:
-    hits = Hits.sum(parts)
-    return f"{hits.precision:.3f} / {hits.recall:.3f}" if true else f"{hits.found:,}"
 
 
 def asked(limits: Limits) -> str:
