@@ -28,8 +28,8 @@ def campaigns(pooled: Sequence[Pooled]) -> list[str]:
         "## Campaigns",
         "",
         "Where several hashtags or several campaigns are in one scenario: the share of each campaign's"
-        " accounts that was found, in the seed in which it was least; alerts of each seed; and how many campaigns the"
-        " alerts name, if they do.",
+        " accounts that was found, in the seed in which it was least; alerts of each seed; and how many"
+        " campaigns the alerts name, if they do.",
         "",
         "| scenario | recall of accounts | alerts | campaigns | named |",
         "|---|---|---|---|---|",

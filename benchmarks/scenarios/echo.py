@@ -1,4 +1,4 @@
-"""What people take over from one another, or from themselves: headlines, jokes, reposts, replies, repetitions."""
+"""What people take over from one another: headlines, jokes, reposts, replies; and what they repeat."""
 
 from __future__ import annotations
 
