@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from benchmarks.scenarios import crowds, evasions, floods, systems
+from benchmarks.scenarios import crowds, evasions, floods, real, systems
 from benchmarks.scenarios.scenario import Scenario
 
 FLOODS: Final = "floods"
@@ -16,50 +17,81 @@ EVASIONS: Final = "evasions"
 HARDER: Final = "harder evasions"
 QUIET: Final = "quiet patterns"
 ORGANIC: Final = "organic talk"
-SECTIONS: Final = (FLOODS, OTHERS, EVASIONS, HARDER, QUIET, ORGANIC)
+CAMPAIGNS: Final = "real campaigns"
+OVERLAID: Final = "campaigns over organic talk"
+CONVERSATIONS: Final = "real conversations"
+SECTIONS: Final = (
+    *(FLOODS, OTHERS, EVASIONS, HARDER, CAMPAIGNS, OVERLAID),
+    *(QUIET, ORGANIC, CONVERSATIONS),
+)
+WITHOUT_TRUTH: Final = (QUIET, ORGANIC, CONVERSATIONS)
+"""Sections in which nobody coordinates."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a scenario's pooled figures must be; None is not asked for."""
+    """What a scenario's figures over all seeds must be; None is not asked for.
+
+    `tags` is the least share of its hashtags with an alert, `kind` says that alerts must be of the right
+    kind, `texts` how many the alert must count, `share_error` by how much its coordinated share may differ
+    from the true one, and `quiet` that there may be no alert.
+    """
 
     account_precision: float | None = None
     account_recall: float | None = None
     post_precision: float | None = None
     post_recall: float | None = None
     first_alert_min: float | None = None
-    alert: bool = False
+    tags: float | None = None
+    kind: bool = False
+    texts: int | None = None
+    share_error: float | None = None
     quiet: bool = False
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One scenario of the catalogue; `build` makes it of a name and a seed."""
+    """One scenario of the catalogue; `build` makes it of a name and a seed, which counts only if `seeded`."""
 
     name: str
     section: str
     build: Callable[[str, int], Scenario]
     limits: Limits
+    seeded: bool = True
 
     def scenario(self, seed: int) -> Scenario:
         """The scenario of a seed."""
         return self.build(self.name, seed)
 
 
-SHARED: Final = Limits(account_precision=0.99, account_recall=0.99, alert=True)
+PUBLISHED: Final = Limits(
+    account_precision=0.99,
+    account_recall=0.99,
+    post_precision=0.99,
+    post_recall=0.99,
+    first_alert_min=3,
+    tags=1,
+    kind=True,
+    texts=30,
+    share_error=0.005,
+)
+"""At the share that was published."""
+
+SHARED: Final = Limits(account_precision=0.99, account_recall=0.99, tags=1)
 SHARES: Final = {
-    90: Limits(account_precision=0.99, account_recall=0.99, first_alert_min=3, alert=True),
+    90: PUBLISHED,
     50: SHARED,
     20: SHARED,
-    10: Limits(account_precision=0.95, account_recall=0.95, alert=True),
-    5: Limits(account_precision=0.9, alert=True),
+    10: Limits(account_precision=0.95, account_recall=0.95, tags=1),
+    5: Limits(account_precision=0.9, tags=1),
 }
 """By share of the posts in per cent."""
 
-FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, alert=True)
-EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, alert=True)
-ALL_EVADING: Final = Limits(account_precision=0.9, account_recall=0.9, alert=True)
-PARAPHRASED: Final = Limits(account_precision=0.95, alert=True)
+FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
+EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, tags=1)
+ALL_EVADING: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
+PARAPHRASED: Final = Limits(account_precision=0.95, tags=1)
+ALERTED: Final = Limits(tags=1)
 SILENCE: Final = Limits(quiet=True)
 NO_LIMITS: Final = Limits()
 
@@ -113,3 +145,26 @@ def catalogue() -> Iterator[Entry]:
             yield Entry(named, QUIET, partial(of_size, size), SILENCE)
     for size in (300, 3_000, 12_000):
         yield Entry(f"talk, {size:,} posts", ORGANIC, partial(crowds.organic, size), SILENCE)
+    if real.folder() is not None:
+        yield from _real()
+
+
+def _real() -> Iterator[Entry]:
+    """What is made of the real files."""
+    four = ("islamkills", "brussels", "prayforbrussels", "stopislam")
+    for file, tags in ((real.ISLAM_KILLS, four), (real.OSCARS, ("oscarhasnocolor",))):
+        build = partial(real.campaign, file, tags)
+        yield Entry(Path(file).name, CAMPAIGNS, build, ALERTED, seeded=False)
+    for file, tag, under in (
+        (real.ISLAM_KILLS, "islamkills", real.AIRLINE),
+        (real.OSCARS, "oscarhasnocolor", real.VACCINATION),
+    ):
+        for share in (50, 20, 10):
+            name = f"#{tag} over {Path(under).stem}, {share} %"
+            build = partial(real.overlaid, file, tag, under, share)
+            yield Entry(name, OVERLAID, build, NO_LIMITS, seeded=False)
+    for pressed in (1, 10, 100):
+        for file in (real.VACCINATION, real.AIRLINE):
+            how = f", one hashtag, {pressed} times as fast" if pressed > 1 else ""
+            build = partial(real.conversation, file, pressed)
+            yield Entry(Path(file).name + how, CONVERSATIONS, build, SILENCE, seeded=False)

@@ -77,14 +77,14 @@ def swapped(rng: np.random.Generator, text: str) -> str:
 
 
 class Spun:
-    """A template: a third of the words of every text have four alternatives, of which each copy takes one."""
+    """A template: half of the words of a text have four alternatives, of which each copy takes one."""
 
     def __init__(self, rng: np.random.Generator, texts: list[str], words: list[str]) -> None:
         self._slots: dict[str, list[list[str]]] = {}
         for text in texts:
             self._slots[text] = [
                 [word, *(words[i] for i in rng.integers(0, len(words), 3).tolist())]
-                if rng.random() < 0.34
+                if rng.random() < 0.5
                 else [word]
                 for word in text.split()
             ]

@@ -39,8 +39,8 @@ def evasion(which: str, weaker: str, name: str, seed: int) -> Scenario:
     world, subjects, tag = setting(name, seed, script)
     rng = world.rng
     own = habits(world)
-    if weaker:
-        own = ordinary(own, **{weaker: True})
+    if weaker:  # a smaller one is as hard to see and takes half of the time
+        own = ordinary(replace(own, accounts=own.accounts // 2), **{weaker: True})
     plan = operator.schedule(rng, own)
     if which in (SPLIT, ALL):
         plan = _split(rng, plan, own.texts)

@@ -28,7 +28,7 @@ REBUILT_SCALE: Final = {90: 1.0, 50: 0.6, 20: 0.25, 10: 0.12, 5: 0.06}
 
 def messages(world: World, about: Subject, count: int) -> list[str]:
     """Texts of a campaign: sentences of some length about one thing."""
-    return sentences(world.rng, about, count, words=13, spread=0.2, share=0.4, least=8)
+    return sentences(world.rng, about, count, words=13, spread=0.2, share=0.45, least=8)
 
 
 def setting(name: str, seed: int, script: str | None = None) -> tuple[World, tuple[Subject, Subject], str]:
