@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.account_age import AccountAge
 from detectors.baseline import Baseline
-from detectors.bursts import Bursts
+from detectors.bursts import Bursts, keeping_time
 from detectors.client import Client
 from detectors.finding import Detector, Finding, Verdict
 from detectors.links import Links
@@ -34,6 +34,9 @@ TIED: Final = {
     Tie.REPOSTING: 1,
 }
 """What each tie is worth: one text in common is what crowds have too."""
+
+FIRM: Final = (Tie.TEXTS, Tie.REPOSTS)
+"""Ties of several texts or reposts: nobody is in such a set by chance."""
 
 WORTH: Final = {"bursts": 2, "account_age": 2, "client": 1, "profile": 1}
 """What each suspicious finding about the accounts is worth. Timers and birthdays are no habit of crowds; many
@@ -227,12 +230,14 @@ def _case(window: Window, baseline: Baseline, policy: AssessmentPolicy, bursts: 
     shown: dict[str, Finding] = {}
     together = rows.copy()
     for one in suspects(window, baseline, bursts):
-        if ties and one.tie not in (Tie.TEXTS, Tie.REPOSTS):
+        if ties and one.tie not in FIRM:
             break
+        if ties and one.last_resort:
+            continue
         found = {d.name: d.compare(window, baseline, one.sides) for d in COMPARING}
-        if one.tie in (Tie.TEXTS, Tie.REPOSTS):
+        if one.tie in FIRM:
             together |= one.rows
-        shown = shown or (found if one.tie in (Tie.TEXTS, Tie.REPOSTS) else {})
+            shown = shown or found
         if not _enough(window, one, found, policy):
             continue
         if not ties:
@@ -312,9 +317,10 @@ def _members(window: Window, one: Suspects, found: dict[str, Finding]) -> Mask:
     A set tied by several texts or reposts stays as it is; of the looser ones only those stay that are like
     the others in it.
     """
-    firm = one.tie in (Tie.TEXTS, Tie.REPOSTS)
+    firm = one.tie in FIRM
     seeds = np.unique(window.rows["account"][one.rows])
-    like = likeness(window, seeds, found["bursts"].accounts, trusted=firm)
+    timed = keeping_time(window, found["bursts"].evidence.get("modes_s", ()))
+    like = likeness(window, seeds, timed, trusted=firm)
     if firm:
         joined = np.setdiff1d(like.joined, seeds)
         out: Mask = one.rows | np.isin(window.rows["account"], joined)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 import numpy as np
@@ -119,6 +120,27 @@ class Bursts:
                 "accounts_with_gaps": int(np.unique(accounts).size),
             },
         )
+
+
+def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> Keys:
+    """Accounts at least half of whose gaps, up to two hours, lie in the modes; sorted.
+
+    Parameters
+    ----------
+    modes_s : sequence of (first, last)
+        Whole seconds, both inside.
+    """
+    rows = window.rows[~flagged(window.rows, Flag.COARSE_TIME)]
+    gap_ms, later = account_gaps(rows)
+    gap_s = gap_ms // 1000
+    near = gap_s < GAP_CELLS
+    inside = np.zeros(len(gap_s), np.bool_)
+    for first, last in modes_s:
+        inside |= (gap_s >= first) & (gap_s <= last)
+    accounts, at = np.unique(rows["account"][later[near]], return_inverse=True)
+    timed = np.bincount(at, weights=inside[near], minlength=len(accounts))
+    keys: Keys = accounts[2 * timed >= np.maximum(np.bincount(at, minlength=len(accounts)), 1)]
+    return keys
 
 
 def _common_clock(times_ms: NDArray[np.int64], gap_s: NDArray[np.int64], mode: Cluster) -> bool:

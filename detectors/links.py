@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-import numpy as np
-
 from detectors.baseline import Baseline
+from detectors.commonest import commonest
 from detectors.contrast import Sides, contrast, copying
 from detectors.finding import Finding, Verdict
-from detectors.p_values import betabinomial_tail, bounded
 from detectors.table import Window
 from detectors.words import percent
 
 LEAST_ACCOUNTS: Final = 20
 SUSPICIOUS: Final = 1e-3
 LEAST_LIFT: Final = 2.0
-PRIOR_ACCOUNTS: Final = 20
 DOMAIN_SHARE: Final = 0.3
-CONCENTRATION: Final = 5.0
 
 
 class Links:
     """The commonest site the accounts in question link to, against its share among the others' links.
 
-    Over accounts, the first link of each. Beta-binomial tail around the others' share, mixed with a prior
-    worth 20 accounts in which one site has 30 %, corrected for the number of sites seen.
+    Over accounts, the first link of each; see `commonest`. By the prior the commonest site has 30 %.
 
     Effect: share of the accounts with a link that lead to the site, in [0, 1]. Abstains below 20 accounts in
     question with a link. Blind to shorteners, and a share button leads everybody to one site: it never
@@ -46,27 +41,20 @@ class Links:
             return Finding.abstained(
                 self.name, f"{count:,} {sides.who} posted a link; at least {LEAST_ACCOUNTS} are needed."
             )
-        domains, counts = np.unique(both.suspects["domain"], return_counts=True)
-        top = int(np.argmax(counts))  # ties: the lowest fingerprint, whatever the order of rows
-        leading = int(counts[top])
-        others = int((both.others["domain"] == domains[top]).sum())
-        expected = (others + PRIOR_ACCOUNTS * DOMAIN_SHARE) / (len(both.others) + PRIOR_ACCOUNTS)
-        tail = betabinomial_tail(leading, count, CONCENTRATION * expected, CONCENTRATION * (1 - expected))
-        p_value = bounded(domains.size * tail)
-        effect = leading / count
+        top = commonest(both, "domain", DOMAIN_SHARE)
+        site = window.show(top.key)
         sentence = (
-            f"{leading:,} of {count:,} {sides.who} with a link ({percent(effect)}) lead to"
-            f" {window.show(domains[top])}; among the others it is {others:,} of {len(both.others):,}."
+            f"{top.count:,} of {count:,} {sides.who} with a link ({percent(top.share)}) lead to {site}; among"
+            f" the others it is {top.others:,} of {top.of_others:,}."
         )
-        if p_value > SUSPICIOUS or effect < LEAST_LIFT * expected:
-            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
-        accounts = both.suspects["account"][both.suspects["domain"] == domains[top]]
+        if top.p_value > SUSPICIOUS or top.share < LEAST_LIFT * top.expected:
+            return Finding(self.name, Verdict.NORMAL, sentence, max(top.p_value, SUSPICIOUS), top.share)
         return Finding(
             self.name,
             Verdict.SUSPICIOUS,
             sentence,
-            p_value,
-            effect,
-            np.sort(accounts),
-            evidence={"domain": window.show(domains[top])},
+            top.p_value,
+            top.share,
+            top.accounts,
+            evidence={"domain": site},
         )

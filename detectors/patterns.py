@@ -77,6 +77,8 @@ def pattern(window: Window, baseline: Baseline, together: Mask, client: Finding)
     if _prolific(rows):
         return Pattern.PROLIFIC_ACCOUNT
     one_client = client.verdict is Verdict.SUSPICIOUS
+    if together.mean() >= SHARE and (rows["kind"][together] == Kind.REPOST).mean() >= 0.5:
+        return Pattern.REPOST_STORM
     if together.mean() >= SHARE:
         if established(rows[together]):
             return Pattern.SYNDICATION

@@ -48,12 +48,15 @@ class Suspects:
         What ties them: the shared texts, the reposts; all rows of the accounts where it is how they act.
     texts : float
         Median number of texts an account repeats with others; 0 where that is not what ties them.
+    last_resort : bool
+        The sets before are parts of this one: it is in question only if none of them is coordinated.
     """
 
     tie: Tie
     sides: Sides
     rows: Mask
     texts: float = 0.0
+    last_resort: bool = False
 
 
 def suspects(window: Window, baseline: Baseline, bursts: Finding) -> Iterator[Suspects]:
@@ -80,10 +83,10 @@ def _communities(window: Window, baseline: Baseline) -> Iterator[Suspects]:
     every = found.accounts[core.flagged]
     others = np.setdiff1d(window.rows["account"], every)
     communities = int(core.community.max()) + 1
-    sets = [core.community == number for number in range(min(MOST_COMMUNITIES, communities))]
+    sets = [(core.community == number, False) for number in range(min(MOST_COMMUNITIES, communities))]
     if communities > 1:  # where accounts have few texts each, one campaign falls into many communities
-        sets.append(core.flagged)
-    for members in sets:
+        sets.append((core.flagged, True))
+    for members, last_resort in sets:
         if members.sum() < LEAST_ACCOUNTS:
             continue
         rows = _rows_together(window, members)
@@ -93,6 +96,7 @@ def _communities(window: Window, baseline: Baseline) -> Iterator[Suspects]:
             Sides("accounts that repeat texts together", found.accounts[members], others),
             rows,
             float(np.median(np.bincount(found.account[mine])[members.nonzero()[0]])),
+            last_resort,
         )
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 import pytest
 from builders import (
     ARABIC_GOSSIP,
+    FAN_TEXTS,
     GOSSIP,
     TODAY,
     everyone,
     fans,
     flood,
     flooded,
+    following,
     keys,
+    ordinary,
     post,
+    repost_flood,
     talk,
     talk_text,
     window,
@@ -25,6 +31,7 @@ from detectors import DETECTORS, assess
 from detectors.assessment import AlertKind, Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.finding import Verdict
+from detectors.patterns import Pattern
 from detectors.table import DAY_MS, Kind
 from streams.output import assessment_json
 from streams.posts import Post
@@ -191,3 +198,154 @@ def test_people_who_only_copy_have_no_score_and_are_not_called_coordinated() -> 
     assert found.score == 0
     assert not found.coordinated_posts.size
     assert "not held to be coordinated" in found.sentence
+
+
+def in_own_words(posts: list[Post]) -> list[Post]:
+    """The posts with a text of its own in each."""
+    rng = np.random.default_rng(12)
+    return [msgspec.structs.replace(p, text=talk_text(rng)) for p in posts]
+
+
+def test_flood_of_a_twentieth_of_the_posts_is_found_with_exactly_its_accounts() -> None:
+    few = flood(accounts=24)
+    found = judge([*talk(accounts=1_600), *few])
+    assert found.coordinated_share < 0.05
+    assert found.kind is AlertKind.FLOOD
+    assert found.coordinated_accounts.tolist() == keys(few).tolist()
+
+
+def test_flood_in_words_of_its_own_rests_on_how_its_accounts_act() -> None:
+    found = judge([*talk(accounts=200), *in_own_words(flood(accounts=80))])
+    assert found.kind is not None
+    assert np.isin(found.coordinated_accounts, keys(flood(accounts=80))).mean() >= 0.95
+    assert "in words of their own" in found.sentence
+    assert found.rests_on[0] in ("timer", "birth")
+    assert {"bursts", "account_age"} & set(found.rests_on)
+
+
+def test_accounts_that_disguise_what_they_copy_are_taken_along_for_what_they_are() -> None:
+    copies = flood(accounts=60)
+    hidden = {p.account_id for p in flood(accounts=15)}
+    posts = [q for p in copies for q in ([p] if p.account_id not in hidden else in_own_words([p]))]
+    found = judge([*talk(accounts=200), *posts])
+    assert np.isin(keys(copies), found.coordinated_accounts).mean() >= 0.95
+    assert not np.isin(keys(talk(accounts=200)), found.coordinated_accounts).any()
+
+
+def test_repost_flood_by_accounts_born_together_is_found() -> None:
+    reposts = [
+        msgspec.structs.replace(p, account_created_ms=(TODAY - 160 + int(p.account_id) % 9) * DAY_MS)
+        for p in repost_flood()
+    ]
+    found = judge(talk() + reposts)
+    assert found.kind is not None
+    assert found.coordinated_accounts.tolist() == keys(reposts).tolist()
+    assert found.rests_on[0] == "reposts"
+
+
+def test_fans_who_repost_one_person_together_are_not_accused() -> None:
+    rng = np.random.default_rng(6)
+    looks = {p.account_id: ordinary(rng) for p in repost_flood()}
+    found = judge(talk() + [msgspec.structs.replace(p, **looks[p.account_id]) for p in repost_flood()])
+    assert found.kind is None
+    assert found.pattern is Pattern.REPOST_STORM
+
+
+def test_one_text_an_account_is_not_enough_even_through_one_client_to_one_site() -> None:
+    button = everyone(PETITION, 300, client="Petition App", links=("https://a.example/sign",))
+    found = judge(talk() + button)
+    assert found.kind is None
+    assert found.pattern is Pattern.SHARE_BUTTON
+
+
+def test_one_text_an_account_is_enough_with_birthdays_and_a_client() -> None:
+    rng = np.random.default_rng(7)
+    accounts = [
+        without([p], client="Flood Client", account_created_ms=(TODAY - 170 + int(day)) * DAY_MS)[0]
+        for p, day in zip(everyone(GOSSIP[0], 120), rng.integers(0, 12, 120), strict=True)
+    ]
+    found = judge(talk(accounts=300) + accounts)
+    assert found.kind is not None
+    assert found.coordinated_accounts.tolist() == keys(accounts).tolist()
+    assert found.rests_on == ("copies", "account_age", "client")
+
+
+def test_newsrooms_that_repeat_headlines_by_one_clock_are_not_accused() -> None:
+    rng = np.random.default_rng(10)
+    lines = [talk_text(rng) for _ in range(20)]
+    desk = [
+        post(950_000 + 100 * turn + i, 60_000 + i, 300 * turn + 0.1 * i, lines[turn])
+        for turn in range(20)
+        for i in range(25)
+    ]
+    papers = without(desk, client="News Desk", verified=True, followers=40_000)
+    found = judge(talk() + papers)
+    assert found.kind is None
+    assert found.pattern is Pattern.SYNDICATION
+    small = without(desk, client="News Desk", verified=True, followers=40)
+    assert judge(talk() + small).kind is not None
+
+
+def test_class_that_made_its_accounts_today_is_not_accused() -> None:
+    pupils = without(fans(accounts=40), account_created_ms=TODAY * DAY_MS)
+    assert judge(talk() + pupils).kind is None
+    long_ago = without(fans(accounts=40), account_created_ms=(TODAY - 100) * DAY_MS)
+    assert judge(talk() + long_ago).kind is not None
+
+
+def test_app_that_posts_for_its_users_on_the_hour_is_not_accused() -> None:
+    rng = np.random.default_rng(8)
+    users = [
+        post(
+            970_000 + 1_000 * i + turn, 70_000 + i, 1_800 * turn + 60 + float(rng.uniform(0, 9)), GOSSIP[turn]
+        )
+        for i in range(80)
+        for turn in range(4)
+    ]
+    looks = {p.account_id: ordinary(rng) | {"client": "Daily Verse"} for p in users}
+    found = judge(talk() + [msgspec.structs.replace(p, **looks[p.account_id]) for p in users])
+    assert found.kind is None
+    assert found.pattern is Pattern.APP
+
+
+def test_fans_are_not_accused_for_the_flood_beside_them() -> None:
+    cheering = fans(accounts=50, texts=FAN_TEXTS)
+    found = judge([*talk(accounts=200), *cheering, *flood(accounts=40)])
+    assert found.kind is not None
+    assert found.coordinated_accounts.tolist() == keys(flood()).tolist()
+
+
+@pytest.mark.parametrize(
+    ("posts", "wanted"),
+    [
+        (lambda: talk(), None),
+        (lambda: talk() + fans(), Pattern.FAN_CAMPAIGN),
+        (lambda: talk() + everyone(PETITION, 60), Pattern.CATCH_PHRASE),
+        (lambda: talk() + timer(), Pattern.PROLIFIC_ACCOUNT),
+        (lambda: talk() + chorus(), Pattern.CHORUS),
+        (
+            lambda: talk() + everyone(GOSSIP[0], 400, kind=Kind.REPOST, target_id="5"),
+            Pattern.REPOST_STORM,
+        ),
+        (
+            lambda: (
+                talk(accounts=300) + without(talk(9, 300, 40_000), account_created_ms=(TODAY - 20) * DAY_MS)
+            ),
+            Pattern.SIGN_UP_WAVE,
+        ),
+    ],
+    ids=["talk", "fans", "phrase", "timer", "chorus", "storm", "sign-ups"],
+)
+def test_loud_windows_that_are_quiet_here_have_a_name(
+    posts: Callable[[], list[Post]], wanted: Pattern | None
+) -> None:
+    found = judge(posts())
+    assert found.kind is None
+    assert found.pattern is wanted
+
+
+def test_narrow_band_and_one_client_are_enough_for_accounts_that_repeat_texts() -> None:
+    """Aged accounts at times of their own: what is left is whom they follow and what they post through."""
+    bought = following(without(fans(accounts=80, texts=GOSSIP), client="Flood Client"), 25, 79)
+    crowd = following(talk(accounts=300), 3, 3_000)
+    assert judge([*crowd, *bought]).kind is not None

@@ -1,0 +1,83 @@
+"""The commonest value of a field among the accounts in question, against its share among the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from detectors.contrast import Contrast
+from detectors.p_values import betabinomial_tail, bounded
+from detectors.table import Keys
+
+PRIOR_ACCOUNTS: Final = 20
+CONCENTRATION: Final = 5.0
+"""How alike two communities under one hashtag are: the share in one, given that in the other, is Beta with
+this sum of parameters. A country or a fandom may well use one kind of phone."""
+
+
+@dataclass(frozen=True)
+class Commonest:
+    """A value, how many accounts in question have it, and what that would be worth by chance.
+
+    Attributes
+    ----------
+    key : int
+        The fingerprint.
+    count, total : int
+        Accounts in question with the value, and with any.
+    others, of_others : int
+        The same of the others.
+    expected : float
+        Its expected share, in (0, 1).
+    p_value : float
+        Corrected for the number of values seen.
+    accounts : uint64, sorted
+        Accounts in question with the value.
+    """
+
+    key: int
+    count: int
+    total: int
+    others: int
+    of_others: int
+    expected: float
+    p_value: float
+    accounts: Keys
+
+    @property
+    def share(self) -> float:
+        """Of the accounts in question, in (0, 1]."""
+        return self.count / self.total
+
+
+def commonest(both: Contrast, field: str, prior_share: float) -> Commonest:
+    """Find it and judge its share.
+
+    Beta-binomial tail over accounts, not posts, for the posts of one account depend on each other. The others
+    are joined by a prior worth 20 accounts in which the value has `prior_share`. Theirs is only where the
+    share of the accounts in question is expected to lie, for communities differ.
+
+    Parameters
+    ----------
+    both : Contrast
+        With one account in question at least; rows in which the field is known.
+    """
+    values, counts = np.unique(both.suspects[field], return_counts=True)
+    top = int(np.argmax(counts))  # ties: the lowest fingerprint, whatever the order of rows
+    count, total = int(counts[top]), len(both.suspects)
+    others = int((both.others[field] == values[top]).sum())
+    expected = (others + PRIOR_ACCOUNTS * prior_share) / (len(both.others) + PRIOR_ACCOUNTS)
+    tail = betabinomial_tail(count, total, CONCENTRATION * expected, CONCENTRATION * (1 - expected))
+    having = both.suspects["account"][both.suspects[field] == values[top]]
+    return Commonest(
+        key=int(values[top]),
+        count=count,
+        total=total,
+        others=others,
+        of_others=len(both.others),
+        expected=expected,
+        p_value=bounded(values.size * tail),
+        accounts=np.sort(having),
+    )
