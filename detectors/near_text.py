@@ -1,7 +1,7 @@
 """Near-identical texts of one hashtag: compared once, when a text first appears, and grouped by hop.
 
 A group is a function of the *set* of texts in the window and how often each was posted, never of the order
-in which they came: see docs/adr/0002-groups-without-order.md.
+in which they came: see docs/adr/0002-groups-without-order.md and 0007-spun-texts.md.
 """
 
 from __future__ import annotations
@@ -13,21 +13,41 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from detectors.drift import cut
 from detectors.minhash import BANDS, Grams, Signatures, bands, grams, signatures, similarity
 from detectors.table import Keys, Texts
 from detectors.text import COMPARABLE_CHARS, canonical, fingerprint, letters
+from detectors.wording import Words, same_wording, words
 
 NEAR: Final = 0.7
-"""Jaccard similarity of character 4-grams from which two texts are near-identical."""
+"""Jaccard similarity of character 4-grams from which two texts are near-identical, however short."""
+
+WORDING: Final = 0.6
+"""Share of the longer text's letters which two texts must have in the same words and order to be
+near-identical although some words differ. This holds for texts of `LEAST_WORDS` words and more."""
+
+LEAST_WORDS: Final = 9
+LEAST_SHARED: Final = 40
+"""Letters that such texts must share: less is a turn of phrase ("I got my first dose of the vaccine")."""
 
 DRIFT: Final = 0.5
-"""A chain of near-identical pairs is cut where a text is less similar than this to the group's commonest."""
+DRIFT_WORDING: Final = 0.4
+"""A chain of near-identical pairs is cut where a text is less similar to the group's centre than this, both
+by 4-grams and by wording. Of two copies that each changed three words in ten, half the words are shared."""
+
+GLANCE: Final = 0.2
+"""Estimated similarity below which a candidate pair is passed over: two texts that have `WORDING` in common
+are above 0.3, and others come together by a few common sequences."""
+
+DOUBT: Final = 0.25
+"""How far an estimate may lie below `NEAR` for the pair to be compared exactly: four standard errors."""
 
 ANCHORS: Final = 3
 """Texts that share a band are compared with this many of them, those of lowest fingerprint: the set decides
 which, so order does not, and a flood of variants costs a multiple of their number, not its square."""
+
+_AT_ONCE: Final = 1 << 12  # pairs whose signatures are compared in one piece of memory
 
 
 class TextIndex:
@@ -45,6 +65,7 @@ class TextIndex:
         self._text: dict[int, str] = {}  # canonical text by its fingerprint
         self._signature: dict[int, Signatures] = {}  # by fingerprint of the canonical text
         self._grams: dict[int, Grams] = {}  # of those that had to be compared
+        self._words: dict[int, Words] = {}  # of the same
         self._near: dict[int, dict[int, bool]] = {}  # answers of comparisons, under both texts
 
     def __len__(self) -> int:
@@ -83,6 +104,7 @@ class TextIndex:
                 continue
             del self._wordings[node], self._text[node], self._signature[node]
             self._grams.pop(node, None)
+            self._words.pop(node, None)
             for other in self._near.pop(node, {}):
                 self._near[other].pop(node, None)
 
@@ -109,43 +131,53 @@ class TextIndex:
 
     def _label(self, nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:
         signature = np.stack([self._signature[node] for node in nodes.tolist()])
-        left, right = self._near_pairs(nodes, signature)
-        graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(len(nodes), len(nodes)))
-        _, part = connected_components(graph, directed=False)
-        part = self._cut_drift(part.astype(np.int64), nodes, weight, signature)
-        return _by_size(part, nodes, weight)
+        pairs = self._near_pairs(nodes, signature)
+        both_ways = np.concatenate((pairs, pairs[:, ::-1])).T
+        near = coo_array((np.ones(both_ways.shape[1], np.int8), both_ways), (len(nodes), len(nodes))).tocsr()
+        own = [self._words.get(node) for node in nodes.tolist()]  # None: near no other
 
-    def _near_pairs(self, nodes: Keys, signature: Signatures) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        def like(centre: int, others: NDArray[np.int64]) -> NDArray[np.bool_]:
+            out = _estimate(signature, np.stack((np.full(len(others), centre), others), axis=1)) >= DRIFT
+            unsure = np.flatnonzero(~out)
+            pairs = [(own[centre], own[other]) for other in others[unsure].tolist()]
+            out[unsure] = same_wording([(a, b) for a, b in pairs if a and b], DRIFT_WORDING)
+            return out
+
+        return _by_size(cut(near, nodes, weight, like), nodes, weight)
+
+    def _near_pairs(self, nodes: Keys, signature: Signatures) -> NDArray[np.int64]:
         pairs = _candidates(bands(signature))
+        estimate = _estimate(signature, pairs)
+        pairs, estimate = pairs[estimate >= GLANCE], estimate[estimate >= GLANCE]
         named = nodes[pairs].tolist()
-        self._compare([(one, other) for one, other in named if other not in self._near.get(one, {})])
+        new = [i for i, (one, other) in enumerate(named) if other not in self._near.get(one, {})]
+        self._compare([named[i] for i in new], estimate[new])
         near = np.array([self._near[one][other] for one, other in named], np.bool_)
-        return pairs[near, 0], pairs[near, 1]
+        return pairs[near]
 
-    def _compare(self, pairs: Sequence[tuple[int, int]]) -> None:
+    def _compare(self, pairs: Sequence[tuple[int, int]], estimate: NDArray[np.float64]) -> None:
         new = list({node for pair in pairs for node in pair} - self._grams.keys())
         hashes, bounds = grams([self._text[node] for node in new])
         for i, node in enumerate(new):
             self._grams[node] = np.unique(hashes[bounds[i] : bounds[i + 1]])
-        for one, other in pairs:
-            near = similarity(self._grams[one], self._grams[other]) >= NEAR
-            self._near.setdefault(one, {})[other] = self._near.setdefault(other, {})[one] = near
+            self._words[node] = words(self._text[node])
+        near = estimate >= NEAR - DOUBT
+        for i in np.flatnonzero(near).tolist():
+            near[i] = similarity(*(self._grams[node] for node in pairs[i])) >= NEAR
+        unlike = np.flatnonzero(~near)
+        worded = [(self._words[a], self._words[b]) for a, b in (pairs[i] for i in unlike.tolist())]
+        near[unlike] = same_wording(worded, WORDING, LEAST_SHARED, LEAST_WORDS)
+        for (a, b), answer in zip(pairs, near.tolist(), strict=True):
+            self._near.setdefault(a, {})[b] = self._near.setdefault(b, {})[a] = answer
 
-    @staticmethod
-    def _cut_drift(
-        part: NDArray[np.int64], nodes: Keys, weight: NDArray[np.int64], signature: Signatures
-    ) -> NDArray[np.int64]:
-        sizes = np.bincount(part)
-        fresh = len(sizes)
-        for number in np.flatnonzero(sizes > 2).tolist():
-            members = np.flatnonzero(part == number)
-            members = members[np.lexsort((nodes[members], -weight[members]))]
-            while members.size:
-                like = (signature[members] == signature[members[0]]).mean(axis=1) >= DRIFT
-                part[members[like]] = fresh
-                fresh += 1
-                members = members[~like]
-        return part
+
+def _estimate(signature: Signatures, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Estimated Jaccard similarity of each pair."""
+    out = np.empty(len(pairs))
+    for first in range(0, len(pairs), _AT_ONCE):
+        some = pairs[first : first + _AT_ONCE]
+        out[first : first + _AT_ONCE] = (signature[some[:, 0]] == signature[some[:, 1]]).mean(axis=1)
+    return out
 
 
 def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -160,8 +192,8 @@ def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         for anchor in range(ANCHORS):
             at = first + anchor
             use = at < here
-            found.append(np.stack((order[at[use]], order[here[use]]), axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+            found.append(order[at[use]] * count + order[here[use]])
+    return np.stack(np.divmod(np.unique(np.concatenate(found)), max(count, 1)), axis=1)
 
 
 def _by_size(part: NDArray[np.int64], nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -14,6 +14,8 @@ from typing import Final
 
 import xxhash
 
+from detectors.characters import Forms
+
 SEED: Final = 0x466C6F6F64  # "Flood": so that fingerprints differ from other users of xxh3
 READING_CHARS: Final = 1_000  # longer than any platform's ordinary post; bounds what a row can bring along
 COMPARABLE_CHARS: Final = 16
@@ -24,19 +26,29 @@ MENTION: Final = "@…"
 
 _LINKS = re.compile(r"https?://\S+|\b(?:t\.co|pic\.twitter\.com)/\S+", re.IGNORECASE)
 _MENTIONS = re.compile(r"@\w+")
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+_INVISIBLE_CHARS: Final = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+_INVISIBLE = re.compile(f"[{_INVISIBLE_CHARS}]")
+_UNSEEN = re.compile(  # and what no platform shows, but a reading text has kept so far: fillers, tags
+    f"[{_INVISIBLE_CHARS}\u0640\u115f\u1160\u17b4\u17b5\u3164\uffa0\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _SPACE = re.compile(r"\s+")
 
-_DROPPED = re.compile(
-    r"\[link\]|@…|[#＃][\w\u200c]+"  # links, mentions, hashtags
-    "|[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]"  # Arabic marks and tatweel
+_WIDE_RANGES: Final = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WIDE = re.compile(f"[{_WIDE_RANGES}]")
+_REPEATED = re.compile(f"([^{_WIDE_RANGES}])\\1+")  # wide characters are words, and words may be repeated
+_DIGITS = re.compile("[0-9$]+")
+_MARKS: Final = (  # a mark is no \\w, but it does not end a hashtag either
+    "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0900-\u0963\u0966-\u0dff\u0e00-\u0fff\u1000-\u109f\u1780-\u17d3"
 )
-_DIGITS = re.compile(r"\d+")
-_NOT_WORD = re.compile(r"[\W_]+")
-_LETTERS = str.maketrans("أإآٱىیةؤئکگۀ", "ااااييهويككه")  # Arabic letters that are typed for one another
-_WIDE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_HASHTAG = re.compile(rf"#[\w{_MARKS}]+")
+_FORMS = Forms()
+_SPELT = re.compile(r" \S(?: \S){3,}(?= )")  # f o u r letters and more; "I c u" may be words
+_LEET = str.maketrans("013457$", "oieasts")
+_TWO_SHAPES = str.maketrans("ΝΗΥ", "NHY")
+"""Greek capitals that look like one Latin letter while their small form looks like another (ν like v)."""
+
+_MIXED_WORD = re.compile(r"[^\W\d_]*[A-Za-z][^\W\d_]*")
 WIDE_LETTERS: Final = 3  # a Chinese, Japanese or Korean character says about as much as three letters
 
 
@@ -71,17 +83,43 @@ def reading(text: str) -> str:
 def canonical(text: str) -> str:
     """What is left of a reading text when everything is gone that can vary between copies.
 
-    >>> canonical("Vote NOW!! 5 times @… [link] #vote 🔥")
-    'vote now 0 times'
+    >>> canonical("Vote NOW!! 5 tiiimes @… [link] #vote 🔥")
+    'vote now times'
+    >>> canonical("Vоtе n0w, 𝐭𝐢𝐦𝐞𝐬") == canonical("vote now times")
+    True
     """
+    text = text.replace(LINK, " ").replace(MENTION, " ")
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
-    text = _DROPPED.sub(" " if text.isascii() else _gap, text.casefold()).translate(_LETTERS)
-    return _NOT_WORD.sub(" ", _DIGITS.sub("0", text)).strip()
+        text = text.replace("ϲ", "c").replace("Ϲ", "c")  # NFKC would make them sigmas, which look like o
+        text = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
+        if "Ν" in text or "Η" in text or "Υ" in text:
+            text = _MIXED_WORD.sub(_capitals_by_shape, text)
+    if "#" in text:
+        text = _HASHTAG.sub(" ", text)
+    text = _DIGITS.sub(_letters_or_nothing, text.translate(_FORMS))
+    text = _REPEATED.sub(r"\1", f" {text} ")
+    if _SPELT.search(text):
+        text = _REPEATED.sub(r"\1", _SPELT.sub(_joined, text))
+    text = text.strip()
+    # What stood between two characters that compose is gone only now.
+    return text if unicodedata.is_normalized("NFKC", text) else canonical(text)
 
 
-def _gap(match: re.Match[str]) -> str:
-    return "" if len(match[0]) == 1 else " "
+def _joined(letters: re.Match[str]) -> str:
+    return " " + letters[0].replace(" ", "")
+
+
+def _capitals_by_shape(word: re.Match[str]) -> str:
+    return word[0].translate(_TWO_SHAPES)
+
+
+def _letters_or_nothing(digits: re.Match[str]) -> str:
+    """Digits inside a Latin word are letters in disguise; others are a number, which copies may vary."""
+    text, (start, end) = digits.string, digits.span()
+    inside = start and end < len(text) and (text[start - 1] + text[end]).isascii()
+    if inside and text[start - 1].isalpha() and text[end].isalpha():
+        return digits[0].translate(_LEET)
+    return " "
 
 
 def letters(canonical_text: str) -> int:

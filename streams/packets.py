@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from detectors.table import DAY_MS, ROW, Flag, Rows
 from detectors.text import fingerprint, key, reading
+from streams.links import page, site
 from streams.posts import MINUTE_MS, Post
 from streams.watermark import TICK_MS, Stretch
 
@@ -252,8 +253,8 @@ def _row(post: Post, strings: dict[int, str]) -> tuple[int, ...]:
         _string(post.handle, strings),
         _string(post.client, strings),
         key(post.target_id) if post.target_id else 0,
-        fingerprint(link) if link else 0,
-        _string(_host(link), strings),
+        fingerprint(page(link)) if link else 0,
+        _string(site(link), strings),
         0 if created_ms is None else created_ms // DAY_MS,
         *(max(0, min(value or 0, _MAX_COUNT)) for value in counts),
         bits,
@@ -275,11 +276,6 @@ def _id(value: str, strings: dict[int, str]) -> int:
     if str(number) != value:
         strings[number] = value
     return number
-
-
-def _host(link: str) -> str:
-    host = link.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
-    return host.removeprefix("www.")
 
 
 def _language(language: str | None) -> int:

@@ -17,7 +17,7 @@ CLOCK = ROOT / "streams" / "clock.py"
 PURE = {
     "__future__", "collections", "dataclasses", "datetime", "enum", "functools",
     "itertools", "math", "re", "typing",
-    "unicodedata", "numpy", "scipy", "xxhash", "detectors",
+    "unicodedata", "confusable_homoglyphs", "numpy", "scipy", "xxhash", "detectors",
 }  # fmt: skip
 """All that analysis may import; so no clock, no files, no network, no settings, no logging."""
 

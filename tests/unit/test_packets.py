@@ -72,7 +72,7 @@ def test_every_field_of_a_full_post_is_in_its_row() -> None:
         "handle": fingerprint("ann"),
         "client": fingerprint("Web App"),
         "target": 758000000000000000,
-        "link": fingerprint("https://www.Example.org:8080/a?b"),
+        "link": fingerprint("example.org:8080/a?b"),
         "domain": fingerprint("example.org:8080"),
         "created_day": 16_833,
         "followers": 1,
@@ -162,11 +162,24 @@ def test_language_that_is_no_code_is_unknown(language: str) -> None:
         ("http://www.a.example?q=1", "a.example"),
         ("no link at all", ""),
         ("https://", ""),
+        ("https://bit.ly/aB1", ""),
     ],
 )
 def test_host_of_a_link(link: str, host: str) -> None:
     row, strings = row_of(msgspec.structs.replace(BARE, links=(link,)))
     assert strings.get(row["domain"], "") == host
+
+
+def test_links_of_one_page_have_one_fingerprint_and_shortened_ones_their_own() -> None:
+    links = (
+        "https://a.example/x?utm_id=1#top",
+        "http://www.a.example/x",
+        "https://bit.ly/1",
+        "https://bit.ly/2",
+    )
+    rows = [row_of(msgspec.structs.replace(BARE, links=(link,)))[0] for link in links]
+    assert rows[0]["link"] == rows[1]["link"]
+    assert len({row["link"] for row in rows} | {0}) == 4
 
 
 def test_encoding_and_decoding_give_the_packet_back() -> None:
