@@ -13,8 +13,8 @@ from benchmarks.scenarios.catalogue import SECTIONS, WITHOUT_TRUTH
 WHAT: Final = {
     COPIES: f"**{COPIES}**: who posted a text, letter for letter, that three accounts or more posted; without"
     " reposts.",
-    PAIRS: f"**{PAIRS}**: pairs of accounts that twice or more posted the same text, or reposted the same post,"
-    " within 60 s of each other: the rule of CooRTweet in an implementation of our own.",
+    PAIRS: f"**{PAIRS}**: pairs of accounts that twice or more posted the same text, or reposted the same"
+    " post, within 60 s of each other: the rule of CooRTweet in an implementation of our own.",
     TOOLKIT: f"**{TOOLKIT}**: its co-tweet and co-retweet networks, 60 s, weight 2 or more; one seed only.",
 }
 """What the methods are, for the page."""
@@ -86,8 +86,8 @@ def others(pooled: Sequence[Pooled]) -> list[str]:
     lines = [
         "## Other methods on the same posts",
         "",
-        "Accounts flagged: precision / recall, or their number where nobody coordinates. Where Floodmark raises"
-        " no alert it flags nobody.",
+        "Accounts flagged: precision / recall, or their number where nobody coordinates. Where Floodmark"
+        " raises no alert it flags nobody.",
         "",
         *(f"- {WHAT[method]}" for method in methods),
         "",
