@@ -25,8 +25,8 @@ INTRODUCTION: Final = {
     "real campaigns": "Texts, times and accounts as the platform published them; these files hold the"
     " campaign's accounts only, so nothing can be said of precision, and not every post is a copy.",
     "campaigns over organic talk": "A construction: posts of one hashtag of a real campaign over posts of"
-    " real conversations, which are moved under that hashtag and into its two hours. Accounts are the"
-    " platform's; the talk is about something else.",
+    " real conversations, which are moved under that hashtag, the only one, and into its two hours."
+    " Accounts are the platform's; the talk is about something else.",
     "quiet patterns": "Many people do the same and nobody coordinates them. There may be no alert.",
     "organic talk": "Talk without anything in it. There may be no alert.",
     "real conversations": "Organic by origin. As they are, they are too thin for a single window to be"

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from benchmarks.peers import COPIES, PAIRS, PEERS, TOOLKIT
 from benchmarks.quality_limits import Exposure, Pooled
 from benchmarks.quality_score import Hits
 from benchmarks.scenarios.catalogue import SECTIONS, WITHOUT_TRUTH
+
+WHAT: Final = {
+    COPIES: f"**{COPIES}**: who posted a text, letter for letter, that three accounts or more posted; without"
+    " reposts.",
+    PAIRS: f"**{PAIRS}**: pairs of accounts that twice or more posted the same text, or reposted the same"
+    " post, within 60 s of each other: the rule of CooRTweet in an implementation of our own.",
+    TOOLKIT: f"**{TOOLKIT}**: its co-tweet and co-retweet networks, 60 s, weight 2 or more; one seed only.",
+}
+"""What the methods are, for the page."""
 
 
 def campaigns(pooled: Sequence[Pooled]) -> list[str]:
@@ -76,12 +86,10 @@ def others(pooled: Sequence[Pooled]) -> list[str]:
     lines = [
         "## Other methods on the same posts",
         "",
-        "Accounts flagged: precision / recall, or their number where nobody coordinates. "
-        f"**{COPIES}**: who posted a text, letter for letter, that three accounts or more posted; without"
-        f" reposts. **{PAIRS}**: pairs of accounts that twice or more posted the same text, or reposted the"
-        " same post, within 60 s of each other: the rule of CooRTweet in an implementation of our own."
-        f" **{TOOLKIT}**: its co-tweet and co-retweet networks, 60 s, weight 2 or more; first seed only."
-        " Where Floodmark raises no alert it flags nobody.",
+        "Accounts flagged: precision / recall, or their number where nobody coordinates. Where Floodmark"
+        " raises no alert it flags nobody.",
+        "",
+        *(f"- {WHAT[method]}" for method in methods),
         "",
         f"| scenario | Floodmark | {' | '.join(methods)} |",
         "|---" * (len(methods) + 2) + "|",

@@ -70,13 +70,19 @@ def conversation(file: str, pressed: int, name: str, seed: int) -> Scenario:
 def overlaid(file: str, hashtag: str, under: str, share: int, name: str, seed: int) -> Scenario:
     """The busiest two hours of a campaign's hashtag over an organic conversation moved under it.
 
+    Under that one only: the campaign's posts lose their other hashtags, where nobody else would speak.
+
     Parameters
     ----------
     share : int
         Of the posts that are the campaign's, in per cent. Where there is too little talk or too much in all,
         fewer of its accounts take part, each with all its posts; the seed says which.
     """
-    tagged = [post for post in posts_of(file) if hashtag in post.hashtags]
+    tagged = [
+        msgspec.structs.replace(post, hashtags=(hashtag,))
+        for post in posts_of(file)
+        if hashtag in post.hashtags
+    ]
     start_ms = _busiest(np.array([post.time_ms for post in tagged]))
     flood = [post for post in tagged if start_ms <= post.time_ms < start_ms + WINDOW_MS]
     talk = posts_of(under)
