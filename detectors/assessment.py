@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.account_age import AccountAge
 from detectors.baseline import Baseline
-from detectors.bursts import Bursts, keeping_time
+from detectors.bursts import Bursts
 from detectors.client import Client
 from detectors.finding import Detector, Finding, Verdict
 from detectors.links import Links
@@ -22,7 +22,7 @@ from detectors.patterns import Pattern, established, pattern
 from detectors.profile import Profile
 from detectors.suspects import Suspects, Tie, suspects
 from detectors.table import DAY_MS, Flag, Keys, Mask, Rows, Window, flagged
-from detectors.traits import likeness
+from detectors.traits import Timer, likeness
 from detectors.words import percent
 
 TIED: Final = {
@@ -319,8 +319,11 @@ def _members(window: Window, one: Suspects, found: dict[str, Finding]) -> Mask:
     """
     firm = one.tie in FIRM
     seeds = np.unique(window.rows["account"][one.rows])
-    timed = keeping_time(window, found["bursts"].evidence.get("modes_s", ()))
-    like = likeness(window, seeds, timed, trusted=firm)
+    told = found["bursts"].evidence
+    timer = Timer(tuple((a, b) for a, b in told["modes_s"]), told["expected"]) if told else Timer()
+    theirs = np.isin(window.rows["account"], one.sides.suspects)
+    strays = (1 + int((theirs & ~one.rows).sum())) / (2 + int(theirs.sum()))
+    like = likeness(window, seeds, timer, trusted=firm, strays=strays)
     if firm:
         joined = np.setdiff1d(like.joined, seeds)
         out: Mask = one.rows | np.isin(window.rows["account"], joined)

@@ -118,17 +118,25 @@ class Bursts:
             {
                 "modes_s": [[m.first, m.last] for m in strong],
                 "accounts_with_gaps": int(np.unique(accounts).size),
+                "expected": sum(m.share for m in strong),
             },
         )
 
 
-def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> Keys:
-    """Accounts at least half of whose gaps, up to two hours, lie in the modes; sorted.
+def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> tuple[Keys, NDArray[np.int64]]:
+    """How many gaps of each account lie in the modes.
 
     Parameters
     ----------
     modes_s : sequence of (first, last)
         Whole seconds, both inside.
+
+    Returns
+    -------
+    accounts : uint64, sorted
+        Those with a gap of less than two hours.
+    gaps : int64, aligned
+        Their gaps in the modes; 0 if these are less than half of them.
     """
     rows = window.rows[~flagged(window.rows, Flag.COARSE_TIME)]
     gap_ms, later = account_gaps(rows)
@@ -138,9 +146,8 @@ def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> Keys:
     for first, last in modes_s:
         inside |= (gap_s >= first) & (gap_s <= last)
     accounts, at = np.unique(rows["account"][later[near]], return_inverse=True)
-    timed = np.bincount(at, weights=inside[near], minlength=len(accounts))
-    keys: Keys = accounts[2 * timed >= np.maximum(np.bincount(at, minlength=len(accounts)), 1)]
-    return keys
+    timed = np.bincount(at[inside[near]], minlength=len(accounts))
+    return accounts, np.where(2 * timed >= np.bincount(at, minlength=len(accounts)), timed, 0)
 
 
 def _common_clock(times_ms: NDArray[np.int64], gap_s: NDArray[np.int64], mode: Cluster) -> bool:

@@ -19,6 +19,7 @@ from detectors.table import Mask, Window
 
 LEAST_ACCOUNTS: Final = 10
 FALSE_DISCOVERIES: Final = 0.01
+LEAST_SHARING: Final = 5
 LINKING: Final = 0.1
 """Two texts belong to one community if two accounts repeat both, and this share of those who repeat the rarer
 one: a few people in between do not join fans to a campaign."""
@@ -59,12 +60,11 @@ class CoPosting:
         together, shared, flagged = core.together, core.shared, core.flagged
         many = int(flagged.sum())
         pairs = int((together & flagged[found.account]).sum())
-        # Few accounts that repeat very much are as unusual as many that repeat a little.
-        tails = (
-            betabinomial_tail(hits, of, baseline.co_posting_alpha, baseline.co_posting_beta)
-            for hits, of in ((many, count), (pairs, len(found.account)))
-        )
-        p_value = bounded(2 * min(tails))
+        # Few accounts that repeat very much are as unusual as many that repeat a little; but two or three may
+        # be one person's.
+        seen = [(many, count), (pairs, len(found.account))][: 2 if many >= LEAST_SHARING else 1]
+        prior = baseline.co_posting_alpha, baseline.co_posting_beta
+        p_value = bounded(len(seen) * min(betabinomial_tail(hits, of, *prior) for hits, of in seen))
         effect = many / count
         if not many:
             return Finding(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from detectors.baseline import FIRST_DAY
+from detectors.bursts import keeping_time
 from detectors.profile import CELLS as BANDS
 from detectors.profile import octave_cells
 from detectors.table import DAY_MS, Flag, Keys, Mask, Window, flagged
@@ -35,6 +36,24 @@ STRONG: Final = 1.5
 KEEP: Final = float(np.log(9))
 JOIN: Final = float(np.log(99))
 ROUNDS: Final = 3
+MOST_KEPT: Final = 3
+"""Gaps in step with the timer are counted up to this: one may be chance."""
+
+
+@dataclass(frozen=True)
+class Timer:
+    """Gaps that are common among the accounts in question.
+
+    Attributes
+    ----------
+    modes_s : tuple of (first, last)
+        Whole seconds, both inside; empty if there is no common timer.
+    chance : float
+        Expected share of anybody's gaps in them, in [0, 1].
+    """
+
+    modes_s: tuple[tuple[int, int], ...] = ()
+    chance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,23 +77,26 @@ class Likeness:
         return self.accounts[self.members]
 
 
-def likeness(window: Window, seeds: Keys, timed: Keys, *, trusted: bool) -> Likeness:
+def likeness(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays: float = 1.0) -> Likeness:
     """Find the accounts that are like the seeds.
 
     Parameters
     ----------
     seeds : uint64, sorted
         Accounts known or supposed to be members.
-    timed : uint64, sorted
-        Accounts whose gaps follow the common timer.
+    timer : Timer
+        The common timer of the seeds.
     trusted : bool
         Whether the seeds stay members whatever their traits are; else those that are not like the others
         leave. Accounts that are no seeds join from odds of 99 on, and only if their creation day or their
         timer speaks for them: client and followees are shared with too many.
+    strays : float
+        Share of the seeds' posts that are not of what ties them, in (0, 1]. Where there are next to none, an
+        account that has nothing of it is hardly one of them.
     """
     rows = window.rows
     accounts, first = np.unique(rows["account"], return_index=True)
-    known = _Known.of(window, accounts, first, timed)
+    known = _Known.of(window, accounts, first, timer)
     seed = np.isin(accounts, seeds)
     members = seed
     odds = np.zeros(accounts.size)
@@ -82,7 +104,7 @@ def likeness(window: Window, seeds: Keys, timed: Keys, *, trusted: bool) -> Like
         if not members.any() or members.all():
             break
         odds, strong = known.log_odds(members)
-        joined = ~seed & strong & (odds >= JOIN)
+        joined = ~seed & strong & (odds + max(np.log(strays), LEAST_LOG) >= JOIN)
         fresh = (seed if trusted else seed & (odds >= KEEP)) | joined
         if (fresh == members).all():
             break
@@ -98,21 +120,24 @@ class _Known:
     client: NDArray[np.int64]
     band: NDArray[np.int64]
     timer: NDArray[np.int64]
+    chance: float
     days: int
 
     @classmethod
-    def of(cls, window: Window, accounts: Keys, first: NDArray[np.int64], timed: Keys) -> _Known:
+    def of(cls, window: Window, accounts: Keys, first: NDArray[np.int64], timer: Timer) -> _Known:
         rows = window.rows[first]
         days = max(int(window.end_ms // DAY_MS) - FIRST_DAY + 1, 1)
         day = np.clip(rows["created_day"].astype(np.int64) - FIRST_DAY, 0, days - 1)
         _, client = np.unique(rows["client"], return_inverse=True)
-        posts = np.bincount(np.searchsorted(accounts, window.rows["account"]), minlength=accounts.size)
-        timer = np.where(posts >= 2, np.isin(accounts, timed).astype(np.int64), -1)
+        gaps, timed = keeping_time(window, timer.modes_s)
+        kept = np.full(accounts.size, -1)
+        kept[np.searchsorted(accounts, gaps)] = np.minimum(timed, MOST_KEPT)
         return cls(
             np.where(flagged(rows, Flag.CREATED_KNOWN), day, -1),
             np.where(rows["client"] != 0, client, -1),
             np.where(flagged(rows, Flag.FOLLOWING_KNOWN), octave_cells(rows), -1),
-            timer,
+            kept,
+            timer.chance,
             days,
         )
 
@@ -121,7 +146,14 @@ class _Known:
         # Days: the members' own are looked at closely, those of the others broadly, for they are what a
         # member's would be by chance.
         day = _ratio(self.day, members, self.days, DAYS_NARROW, DAYS_WIDE)
-        timer = _ratio(self.timer, members, 2)
+        # A gap of an account like any other falls into the modes with a known chance. What the others here
+        # show is not asked: there may be members among them that are not known yet.
+        timer = _ratio(self.timer, members, MOST_KEPT + 1)
+        chance = np.maximum(self.chance, 1e-6) ** np.maximum(self.timer, 1)
+        among = np.bincount(self.timer[members & (self.timer >= 0)], minlength=MOST_KEPT + 1)
+        among = (among + 1) / (among.sum() + MOST_KEPT + 1)
+        kept = np.log(among[np.maximum(self.timer, 0)] / chance)
+        timer = np.where(self.timer >= 1, np.clip(kept, LEAST_LOG, MOST_LOG), timer)
         client = _ratio(self.client, members, int(self.client.max(initial=0)) + 1)
         band = _ratio(self.band, members, BANDS, BAND_CELLS, BAND_CELLS)
         prior = np.log(members.sum() / (~members).sum())
@@ -129,9 +161,16 @@ class _Known:
 
 
 def _ratio(
-    cells: NDArray[np.int64], members: Mask, size: int, narrow: float = 0.0, wide: float = 0.0
+    cells: NDArray[np.int64],
+    members: Mask,
+    size: int,
+    narrow: float = 0.0,
+    wide: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Logarithm of how much more often an account's cell is found among members; 0 where it is unknown."""
+    """Logarithm of how much more often an account's cell is found among members; 0 where it is unknown.
+
+    `narrow` and `wide` smooth the members and the others, in cells.
+    """
     known = cells >= 0
     every = np.bincount(cells[known], minlength=size).astype(np.float64)
     mine = np.bincount(cells[known & members], minlength=size).astype(np.float64)
