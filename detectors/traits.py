@@ -104,7 +104,7 @@ def likeness(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays
         if not members.any() or members.all():
             break
         odds, strong = known.log_odds(members)
-        joined = ~seed & strong & (odds + max(np.log(strays), LEAST_LOG) >= JOIN)
+        joined = ~seed & strong & (odds + max(np.log(strays), -MOST_LOG) >= JOIN)
         fresh = (seed if trusted else seed & (odds >= KEEP)) | joined
         if (fresh == members).all():
             break
