@@ -87,7 +87,7 @@ class Alert:
     id : str
         Hexadecimal, a function of hashtag, kind and first hop: the same after every replay.
     starts_ms : int
-        Event time of the first coordinated post in the window when the evidence was first there.
+        Event time of the first coordinated post in the window in which it fired.
     updated_ms : int
         The hop at which the figures were taken.
     ends_ms : int or None
@@ -165,20 +165,17 @@ def decide(
     policy = policy or Policy()
     if assessment.kind is None:
         return _calm(previous, now_ms, policy)
-    if previous is None:
+    if previous is None or previous.state is State.PENDING:
         first_ms = assessment.first_coordinated_ms
-        opened = _figures(
-            alert_id(assessment.hashtag, assessment.kind, now_ms),
+        fresh = _figures(
+            alert_id(assessment.hashtag, assessment.kind, now_ms) if previous is None else previous.id,
             State.PENDING,
             assessment.start_ms if first_ms is None else first_ms,
             assessment,
             now_ms,
             baseline,
         )
-        return _hold(replace(opened, held_hops=1), policy)
-    if previous.state is State.PENDING:
-        fresh = _figures(previous.id, State.PENDING, previous.starts_ms, assessment, now_ms, baseline)
-        return _hold(replace(fresh, held_hops=previous.held_hops + 1), policy)
+        return _hold(replace(fresh, held_hops=1 if previous is None else previous.held_hops + 1), policy)
     if assessment.coordinated_posts.size > previous.coordinated_posts:
         grown = _figures(previous.id, State.FIRING, previous.starts_ms, assessment, now_ms, baseline)
         return replace(grown, held_hops=previous.held_hops + 1), Reason.GREW
