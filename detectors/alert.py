@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from detectors.assessment import AlertKind, Assessment
+from detectors.campaign import Campaign, Campaigns, Trace, sampled, text_prints
 from detectors.evidence import Evidence, gather
 from detectors.finding import Finding, Verdict
 from detectors.text import fingerprint
@@ -36,12 +38,13 @@ class Reason(StrEnum):
     GREW = "grew"
     UNCHANGED = "unchanged"  # still firing, no larger than what was told already
     CALMING = "calming"  # below the line, not yet for long enough
+    JOINED = "joined"  # still firing, and found to belong to an older campaign
     RESOLVED = "resolved"
 
     @property
     def is_news(self) -> bool:
         """Whether readers of the alert topic are told."""
-        return self in (Reason.FIRED, Reason.GREW, Reason.RESOLVED)
+        return self in (Reason.FIRED, Reason.GREW, Reason.JOINED, Reason.RESOLVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,10 @@ class Alert:
         The hop at which it resolved.
     held_hops, calm_hops : int
         Consecutive hops with and without evidence so far.
+    accounts_sample, texts_sample : bytes
+        Taken with the figures, see `detectors.campaign.Trace`.
+    campaign : Campaign or None
+        What it belongs to, as far as completed hours show; None only in state that an older version stored.
     """
 
     id: str
@@ -120,6 +127,35 @@ class Alert:
     baseline: str
     held_hops: int = 0
     calm_hops: int = 0
+    accounts_sample: bytes = b""
+    texts_sample: bytes = b""
+    campaign: Campaign | None = None
+
+    @property
+    def own_campaign(self) -> Campaign:
+        """What it belongs to, its own one if nothing else is known."""
+        return self.campaign or Campaign(self.id, self.starts_ms, (self.hashtag,))
+
+    @property
+    def trace(self) -> Trace:
+        """What later alerts are compared with."""
+        return Trace(
+            alert=self.id,
+            hashtag=self.hashtag,
+            kind=self.kind.value,
+            first_ms=self.starts_ms,
+            accounts=self.coordinated_accounts,
+            texts=self.texts,
+            accounts_sample=self.accounts_sample,
+            texts_sample=self.texts_sample,
+            campaign=self.own_campaign.id,
+            campaign_ms=self.own_campaign.first_seen_ms,
+        )
+
+    def changed_since(self, time_ms: int) -> bool:
+        """Whether its trace is another one than at that hop."""
+        joined_ms = self.own_campaign.joined_ms
+        return self.updated_ms > time_ms or (joined_ms is not None and joined_ms > time_ms)
 
 
 def alert_id(hashtag: str, kind: AlertKind, first_hop_ms: int) -> str:
@@ -139,6 +175,7 @@ def decide(
     *,
     baseline: str = "",
     policy: Policy | None = None,
+    campaigns: Campaigns | None = None,
 ) -> tuple[Alert | None, Reason]:
     """What becomes of a hashtag's alert at one hop.
 
@@ -152,6 +189,8 @@ def decide(
         The hop.
     baseline : str
         Digest of the baseline the assessment used.
+    campaigns : Campaigns, optional
+        Those of the hours that the hop may know.
 
     Returns
     -------
@@ -159,7 +198,30 @@ def decide(
         To be kept as `previous` of the next hop unless it is resolved.
     reason : Reason
     """
-    policy = policy or Policy()
+    alert, reason = _decide(previous, assessment, now_ms, baseline, policy or Policy())
+    if alert is None:
+        return alert, reason
+    return _in_campaign(alert, reason, previous, campaigns or _NO_CAMPAIGNS, now_ms)
+
+
+_NO_CAMPAIGNS: Final = Campaigns()
+
+
+def _in_campaign(
+    alert: Alert, reason: Reason, previous: Alert | None, campaigns: Campaigns, now_ms: int
+) -> tuple[Alert, Reason]:
+    """The alert with what it belongs to. That an alert which was told belongs to an older one is news."""
+    before = Campaign(alert.id, alert.starts_ms, ()) if previous is None else previous.own_campaign
+    found = campaigns.of(alert.trace, before)
+    joined = found.id != before.id
+    alert = replace(alert, campaign=replace(found, joined_ms=now_ms if joined else before.joined_ms))
+    told = previous is not None and previous.state is State.FIRING and alert.state is State.FIRING
+    return alert, Reason.JOINED if joined and told else reason
+
+
+def _decide(
+    previous: Alert | None, assessment: Assessment, now_ms: int, baseline: str, policy: Policy
+) -> tuple[Alert | None, Reason]:
     if assessment.kind is None:
         return _calm(previous, now_ms, policy)
     if previous is None:
@@ -232,4 +294,6 @@ def _figures(
         ),
         window_start_ms=assessment.start_ms,
         baseline=baseline,
+        accounts_sample=sampled(assessment.coordinated_accounts),
+        texts_sample=sampled(text_prints(assessment.window, assessment.coordinated_posts)),
     )

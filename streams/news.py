@@ -26,13 +26,14 @@ from aiokafka.errors import (
 )
 
 from detectors.alert import Reason
-from streams import clock
+from streams import clock, hours
+from streams.hours import Closing
 from streams.settings import Settings, variable
 from streams.store import lost_to_writer
 from streams.topics import MAX_MESSAGE_BYTES, BrokerError
 
 HOP: Final = "floodmark-hop"
-"""Header of an alert: ``partition/hop in ms``. Hops of a partition only rise."""
+"""Header of an alert, and of a completed hour: ``partition/hop in ms``. Hops of a partition only rise."""
 
 REASON: Final = "reason"
 """Header of an alert: why it was told."""
@@ -66,8 +67,17 @@ class News(Protocol):
         """Take a partition over; whoever had it can tell nothing from here on."""
         ...
 
-    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
-        """Tell what a hop brought, unless it was told before.
+    async def tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None = None
+    ) -> None:
+        """Tell what a hop brought, unless it was told before: all of it or nothing.
+
+        Parameters
+        ----------
+        items : sequence of Item
+            About alerts.
+        closing : Closing, optional
+            The hour that the hop ended.
 
         Raises
         ------
@@ -109,10 +119,12 @@ class TopicNews:
         """Take a partition over; see `News.open`."""
         await self._persist(partition, lambda: self._open(partition))
 
-    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+    async def tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None = None
+    ) -> None:
         """Tell what a hop brought; see `News.tell`."""
-        if items:
-            await self._persist(partition, lambda: self._tell(partition, hop_ms, items))
+        if items or closing is not None:
+            await self._persist(partition, lambda: self._tell(partition, hop_ms, items, closing))
 
     async def _persist(self, partition: int, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work`, again with a new producer while the broker is away.
@@ -159,27 +171,36 @@ class TopicNews:
             return None
         return f"{self._settings.group}.{self._settings.alerts_topic}.{partition}"
 
-    async def _tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+    async def _tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None
+    ) -> None:
         if partition not in self._told_ms:
             await self._open(partition)
         if self._told_ms[partition] < hop_ms:
-            await self._send(partition, hop_ms, items)
+            await self._send(partition, hop_ms, items, closing)
             self._told_ms[partition] = hop_ms
 
-    async def _send(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+    async def _send(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None
+    ) -> None:
         producer = self._producers[partition]
         if not self._settings.transactions:
-            await self._put(producer, partition, hop_ms, items)
+            await self._put(producer, partition, hop_ms, items, closing)
             register = await self._registered()
             await register.commit({self._cell(partition): hop_ms})
             return
         await producer.begin_transaction()
-        await self._put(producer, partition, hop_ms, items)
+        await self._put(producer, partition, hop_ms, items, closing)
         await producer.send_offsets_to_transaction({self._cell(partition): hop_ms}, self.group)
         await producer.commit_transaction()
 
     async def _put(
-        self, producer: AIOKafkaProducer, partition: int, hop_ms: int, items: Sequence[Item]
+        self,
+        producer: AIOKafkaProducer,
+        partition: int,
+        hop_ms: int,
+        items: Sequence[Item],
+        closing: Closing | None,
     ) -> None:
         hop = f"{partition}/{hop_ms}".encode()
         queued = [
@@ -192,6 +213,17 @@ class TopicNews:
             )
             for item in items
         ]
+        if closing is not None:
+            # An hour goes where all hours of its partition are: whoever reads one has read those before.
+            queued.append(
+                await producer.send(
+                    self._settings.baseline_topic,
+                    hours.encode(closing),
+                    key=closing.key,
+                    partition=partition,
+                    headers=[(HOP, hop)],
+                )
+            )
         await asyncio.gather(*queued)
 
     async def close(self, partition: int) -> None:
