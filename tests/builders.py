@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
+from itertools import cycle
 from typing import Any, Final
 
 import msgspec
@@ -335,14 +336,16 @@ def run_all(
     partitions: int,
     sources: int = 1,
     rules: Rules = RULES,
-    size: Callable[[], int] = lambda: 50,
+    sizes: Sequence[int] = (50,),
 ) -> list[Outcome]:
     """All outcomes of several partitions that tell each other completed hours; hops in their order."""
     hours = rules.hours(range(partitions))
     monitors = [Monitor(p, range(sources), rules, Baseline.prior(), hours=hours) for p in range(partitions)]
     sent = [
         # Batches end at the same posts in every partition, as they do on the topic.
-        packets(arrivals, sources=sources, partitions=partitions, partition=p, size=size)
+        packets(
+            arrivals, sources=sources, partitions=partitions, partition=p, size=partial(next, cycle(sizes))
+        )
         for p in range(partitions)
     ]
     out = []
