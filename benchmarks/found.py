@@ -54,7 +54,7 @@ def found(settings: Settings, *, asks_ends: bool = True) -> Truth:
         If a transaction that nobody ended is in the way.
     """
     stored = in_redis(settings)
-    closed, of_hours = _hours(settings, asks_ends)
+    closed, of_hours = hours_told(settings, asks_ends)
     facts = {**stored.facts, **closed, **_letters(settings, asks_ends)}
     return Truth(facts, {**stored.news, **of_hours, **_topic(settings, asks_ends)})
 

@@ -175,8 +175,8 @@ class Hours:
 
     def allow(self, hop_ms: int) -> bool:
         """Whether all that a hop uses has been said."""
-        closed = self.closed_through()
-        return closed is not None and closed >= hop_ms // HOUR_MS - LAG
+        closed, last = self.closed_through(), hop_ms // HOUR_MS - LAG
+        return last < 0 or (closed is not None and closed >= last)
 
     def before(self, hop_ms: int) -> Past:
         """What a hop knows; the same however much of later hours was read already."""

@@ -124,6 +124,7 @@ class Monitoring:
         released, self._owned = self._owned, {}
         for partition, owned in released.items():
             async with owned.lock:
+                _acknowledge(owned)
                 owned.monitor = None
                 owned.waiting.clear()
                 owned.counted.clear()
@@ -136,7 +137,7 @@ class Monitoring:
         """Count a packet and assess the hops it allows, unless one before is held: then it waits behind that.
 
         Hops that are not assessed by the time the partition leaves are the next owner's, who finds in the
-        store that they are due.
+        store that they are due. The packet is counted all the same.
 
         Parameters
         ----------
@@ -346,8 +347,7 @@ class Monitoring:
             self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)
             await self._news.tell(monitor.partition, hop_ms, _items(outcome), outcome.closing)
             owned.rows -= await self._record(monitor, outcome)
-        while owned.counted and owned.counted[0].at < (monitor.state.next or 0):
-            owned.counted.popleft().done()
+        _acknowledge(owned)
         if not monitor.held:
             await self._tell_end(owned, monitor)
 
@@ -405,6 +405,13 @@ class Monitoring:
         metrics.tags.labels(label).set(len(tags))
         metrics.window_rows.labels(label).set(owned.rows)
         metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in tags))
+
+
+def _acknowledge(owned: _Owned) -> None:
+    """Say of the packets that are stored that they are counted."""
+    following = 0 if owned.monitor is None else owned.monitor.state.next or 0
+    while owned.counted and owned.counted[0].at < following:
+        owned.counted.popleft().done()
 
 
 def _loaded(owned: _Owned) -> Monitor:
