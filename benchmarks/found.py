@@ -180,7 +180,7 @@ def _topic(settings: Settings, asks_ends: bool) -> dict[str, tuple[Told, ...]]:
     return {place: tuple(news) for place, news in told.items()}
 
 
-def _hours(settings: Settings, asks_ends: bool) -> tuple[dict[Fact, Any], dict[str, tuple[Told, ...]]]:
+def hours_told(settings: Settings, asks_ends: bool) -> tuple[dict[Fact, Any], dict[str, tuple[Told, ...]]]:
     """Completed hours as facts, and each time one was told."""
     facts: dict[Fact, Any] = {}
     told: dict[str, list[Told]] = defaultdict(list)
