@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from detectors.assessment import AlertKind, Assessment
-from detectors.campaign import Campaign, Campaigns, Trace, sampled, text_prints
+from detectors.campaign import Campaign, Campaigns, Origin, Trace, sampled, text_prints
 from detectors.evidence import Evidence, gather
 from detectors.finding import Finding, Verdict
 from detectors.text import fingerprint
@@ -91,6 +91,8 @@ class Alert:
         Hexadecimal, a function of hashtag, kind and first hop: the same after every replay.
     starts_ms : int
         Event time of the first coordinated post in the window when the evidence was first there.
+    opened_ms : int
+        The hop at which the evidence was first there.
     updated_ms : int
         The hop at which the figures were taken.
     ends_ms : int or None
@@ -127,6 +129,7 @@ class Alert:
     baseline: str
     held_hops: int = 0
     calm_hops: int = 0
+    opened_ms: int = 0
     accounts_sample: bytes = b""
     texts_sample: bytes = b""
     campaign: Campaign | None = None
@@ -134,22 +137,25 @@ class Alert:
     @property
     def own_campaign(self) -> Campaign:
         """What it belongs to, its own one if nothing else is known."""
-        return self.campaign or Campaign(self.id, self.starts_ms, (self.hashtag,))
+        return self.campaign or Campaign(self.origin, (self.hashtag,))
+
+    @property
+    def origin(self) -> Origin:
+        """What makes it the first of a campaign, if no earlier alert belongs to that."""
+        return Origin(self.opened_ms, self.id, self.starts_ms)
 
     @property
     def trace(self) -> Trace:
         """What later alerts are compared with."""
         return Trace(
-            alert=self.id,
+            origin=self.origin,
             hashtag=self.hashtag,
             kind=self.kind.value,
-            first_ms=self.starts_ms,
             accounts=self.coordinated_accounts,
             texts=self.texts,
             accounts_sample=self.accounts_sample,
             texts_sample=self.texts_sample,
-            campaign=self.own_campaign.id,
-            campaign_ms=self.own_campaign.first_seen_ms,
+            campaign=self.own_campaign.origin,
         )
 
     def changed_since(self, time_ms: int) -> bool:
@@ -211,7 +217,7 @@ def _in_campaign(
     alert: Alert, reason: Reason, previous: Alert | None, campaigns: Campaigns, now_ms: int
 ) -> tuple[Alert, Reason]:
     """The alert with what it belongs to. That an alert which was told belongs to an older one is news."""
-    before = Campaign(alert.id, alert.starts_ms, ()) if previous is None else previous.own_campaign
+    before = Campaign(alert.origin, ()) if previous is None else previous.own_campaign
     found = campaigns.of(alert.trace, before)
     joined = found.id != before.id
     alert = replace(alert, campaign=replace(found, joined_ms=now_ms if joined else before.joined_ms))
@@ -234,13 +240,15 @@ def _decide(
             now_ms,
             baseline,
         )
-        return _hold(replace(opened, held_hops=1), policy)
+        return _hold(replace(opened, held_hops=1, opened_ms=now_ms), policy)
     if previous.state is State.PENDING:
         fresh = _figures(previous.id, State.PENDING, previous.starts_ms, assessment, now_ms, baseline)
-        return _hold(replace(fresh, held_hops=previous.held_hops + 1), policy)
+        fresh = replace(fresh, held_hops=previous.held_hops + 1, opened_ms=previous.opened_ms)
+        return _hold(fresh, policy)
     if assessment.coordinated_posts.size > previous.coordinated_posts:
         grown = _figures(previous.id, State.FIRING, previous.starts_ms, assessment, now_ms, baseline)
-        return replace(grown, held_hops=previous.held_hops + 1), Reason.GREW
+        grown = replace(grown, held_hops=previous.held_hops + 1, opened_ms=previous.opened_ms)
+        return grown, Reason.GREW
     return replace(previous, held_hops=previous.held_hops + 1, calm_hops=0), Reason.UNCHANGED
 
 

@@ -41,11 +41,31 @@ LEAST_TEXT_SHARE: Final = 0.3
 passed on by many."""
 
 MOST_ALERTS: Final = 1_000
-"""Alerts that are compared; if there are more, those seen first most recently. It bounds time and memory."""
+"""Alerts that are compared; if there are more, those that came last. It bounds time and memory."""
 
 MOST_HASHTAGS: Final = 50
 
 _ALL: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """The earliest alert of a campaign; origins are in the order in which their alerts came.
+
+    Attributes
+    ----------
+    opened_ms : int
+        The hop at which its evidence was first there. By this an alert that comes later is never the earlier
+        one, so what was told of a campaign stays true; by its first post it may be.
+    alert : str
+        Its id.
+    first_ms : int
+        Event time of its first coordinated post.
+    """
+
+    opened_ms: int
+    alert: str
+    first_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +74,9 @@ class Campaign:
 
     Attributes
     ----------
-    id : str
-        That of its earliest alert.
-    first_seen_ms : int
-        Event time of the first coordinated post of that alert.
+    origin : Origin
     hashtags : tuple of str
-        By the time they were first hit; at most `MOST_HASHTAGS`.
+        In the order in which their alerts came; at most `MOST_HASHTAGS`.
     alerts : int
         How many alerts it has, this one included.
     accounts_share, texts_share : float
@@ -69,13 +86,17 @@ class Campaign:
         The hop at which it turned out that this alert belongs to an older one.
     """
 
-    id: str
-    first_seen_ms: int
+    origin: Origin
     hashtags: tuple[str, ...]
     alerts: int = 1
     accounts_share: float = 0.0
     texts_share: float = 0.0
     joined_ms: int | None = None
+
+    @property
+    def id(self) -> str:
+        """That of its earliest alert."""
+        return self.origin.alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +105,29 @@ class Trace:
 
     Attributes
     ----------
-    first_ms : int
-        Event time of its first coordinated post.
+    origin : Origin
+        The alert itself.
     accounts, texts : int
         How many coordinated accounts and near-identical groups there were.
     accounts_sample, texts_sample : bytes
         Of the accounts, and of `text_prints`, those of lowest hash; as `detectors.sample.packed` gives them.
-    campaign, campaign_ms : str, int
-        The campaign it was known to belong to, and when that began.
+    campaign : Origin
+        The campaign it was known to belong to.
     """
 
-    alert: str
+    origin: Origin
     hashtag: str
     kind: str
-    first_ms: int
     accounts: int
     texts: int
     accounts_sample: bytes
     texts_sample: bytes
-    campaign: str
-    campaign_ms: int
+    campaign: Origin
 
     @property
-    def age(self) -> tuple[int, str]:
-        """By what alerts are put in order."""
-        return self.first_ms, self.alert
+    def alert(self) -> str:
+        """Its id."""
+        return self.origin.alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +136,15 @@ class Seen:
 
     Attributes
     ----------
-    campaign : str
-    first_seen_ms : int
+    origin : Origin
+        The earliest alert of the campaign, whose id is that of the campaign.
     hashtags : tuple of str
     accounts, texts : uint64, sorted
         Keys of the accounts, and canonical fingerprints of the texts, out of those that were asked for. Of
         alerts larger than a sample only a part is remembered, so this is the least.
     """
 
-    campaign: str
-    first_seen_ms: int
+    origin: Origin
     hashtags: tuple[str, ...]
     accounts: Keys
     texts: Keys
@@ -194,7 +212,7 @@ class Campaigns:
     """
 
     def __init__(self, traces: Iterable[Trace] = ()) -> None:
-        self._traces = sorted(traces, key=lambda trace: trace.age)[-MOST_ALERTS:]
+        self._traces = sorted(traces, key=lambda trace: trace.origin)[-MOST_ALERTS:]
         self._index = {trace.alert: at for at, trace in enumerate(self._traces)}
         self._accounts = _Holders([_keys(trace.accounts_sample) for trace in self._traces])
         self._texts = _Holders([_keys(trace.texts_sample) for trace in self._traces])
@@ -226,14 +244,12 @@ class Campaigns:
         labels = {self._label[at] for at in (*near, *([] if own is None else [own]))}
         members = sorted(at for label in labels for at in self._members[label] if at != own)
         others = [self._traces[at] for at in members]
-        ages = [trace.age, *((one.campaign_ms, one.campaign) for one in others)]
+        origins = [trace.origin, *(one.campaign for one in others)]
         if known is not None:
-            ages.append((known.first_seen_ms, known.id))
-        first_ms, name = min(ages)
-        by_time = sorted((*others, trace), key=lambda one: one.age)
+            origins.append(known.origin)
+        by_time = sorted((*others, trace), key=lambda one: one.origin)
         return Campaign(
-            id=name,
-            first_seen_ms=first_ms,
+            origin=min(origins),
             hashtags=tuple(dict.fromkeys(one.hashtag for one in by_time))[:MOST_HASHTAGS],
             alerts=len(others) + 1,
             accounts_share=_seen_share(trace.accounts_sample, [one.accounts_sample for one in others]),
@@ -261,11 +277,11 @@ class Campaigns:
         out = []
         for label, (who, what) in by_label.items():
             members = [self._traces[at] for at in self._members[label] if at != own]
-            first_ms, name = min((one.campaign_ms, one.campaign) for one in members)
+            origin = min(one.campaign for one in members)
             hashtags = tuple(dict.fromkeys(one.hashtag for one in members))[:MOST_HASHTAGS]
             found = (np.array(sorted(keys), np.uint64) for keys in (who, what))
-            out.append(Seen(name, first_ms, hashtags, *found))
-        return tuple(sorted(out, key=lambda one: (one.first_seen_ms, one.campaign)))
+            out.append(Seen(origin, hashtags, *found))
+        return tuple(sorted(out, key=lambda one: one.origin))
 
     def _near(self, trace: Trace) -> list[int]:
         """Which of the traces are related to one."""

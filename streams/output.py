@@ -101,7 +101,7 @@ def _finding(told: Told) -> dict[str, Any]:
 def _campaign(campaign: Campaign) -> dict[str, Any]:
     return {
         "id": campaign.id,
-        "first_seen": iso(campaign.first_seen_ms),
+        "first_seen": iso(campaign.origin.first_ms),
         "joined_at": None if campaign.joined_ms is None else iso(campaign.joined_ms),
         "hashtags": campaign.hashtags,
         "alerts": campaign.alerts,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builders import RULES, T0, in_order, monitor_of, packets, post, run, step, talk, without
 
-from detectors.campaign import Trace, sampled
+from detectors.campaign import Origin, Trace, sampled
 from detectors.hour import Sums, Tally
 from detectors.table import HOUR_MS
 from streams.hours import Closing, Hours, UnreadableHour, decode, encode
@@ -25,7 +25,8 @@ def sums(day: int) -> Sums:
 
 def trace(name: str, account: int) -> Trace:
     sample = sampled(np.arange(account, account + 20, dtype=np.uint64))
-    return Trace(name, name, "flood", T0, 20, 0, sample, b"", name, T0)
+    origin = Origin(T0, name, T0)
+    return Trace(origin, name, "flood", 20, 0, sample, b"", origin)
 
 
 def test_a_hop_may_go_on_when_all_partitions_have_closed_the_hour_before_the_last() -> None:

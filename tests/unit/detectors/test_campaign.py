@@ -16,7 +16,7 @@ from detectors import assess
 from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import AssessmentPolicy
 from detectors.baseline import Baseline
-from detectors.campaign import Campaigns, Trace, latest, related, sampled, text_prints
+from detectors.campaign import Campaigns, Origin, Trace, latest, related, sampled, text_prints
 from detectors.table import DAY_MS, Keys
 
 HOP: Final = 60_000
@@ -38,7 +38,9 @@ def trace(
     texts = np.empty(0, np.uint64) if texts is None else texts
     hashtag = hashtag or f"tag_{name}"
     samples = sampled(accounts), sampled(texts)
-    return Trace(name, hashtag, "flood", first_ms, len(accounts), len(texts), *samples, of or name, first_ms)
+    origin = Origin(first_ms, name, first_ms - 1)
+    campaign = replace(origin, alert=of or name)
+    return Trace(origin, hashtag, "flood", len(accounts), len(texts), *samples, campaign)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_a_campaign_is_a_component_and_has_the_id_of_its_earliest_alert_in_whate
     asked = trace("new", keys(220, 60), first_ms=T0 + 9)
     found = {Campaigns(order).of(asked) for order in permutations(CHAIN)}
     (campaign,) = found
-    assert (campaign.id, campaign.first_seen_ms, campaign.alerts) == ("a", T0, 4)
+    assert (campaign.id, campaign.origin, campaign.alerts) == ("a", Origin(T0, "a", T0 - 1), 4)
     assert campaign.hashtags == ("tag_a", "tag_b", "tag_c", "tag_new")
     assert campaign.accounts_share == 1.0
 
@@ -108,9 +110,9 @@ def test_an_alert_that_nothing_is_like_is_its_own_campaign() -> None:
 
 
 def test_a_campaign_outlives_the_memory_of_its_first_alert() -> None:
-    later = replace(trace("b", keys(0, 100), first_ms=T0 + 30 * DAY_MS), campaign="a", campaign_ms=T0)
+    later = replace(trace("b", keys(0, 100), first_ms=T0 + 30 * DAY_MS), campaign=Origin(T0, "a", T0))
     found = Campaigns([later]).of(trace("new", keys(0, 50), first_ms=T0 + 40 * DAY_MS))
-    assert (found.id, found.first_seen_ms) == ("a", T0)
+    assert found.origin == Origin(T0, "a", T0)
 
 
 def test_an_alert_never_moves_to_a_younger_campaign() -> None:
@@ -132,7 +134,7 @@ def test_the_last_hour_of_an_alert_counts() -> None:
 def test_what_was_seen_before_names_campaign_accounts_and_texts() -> None:
     memory = Campaigns([*CHAIN, trace("text", keys(8_000, 9), keys(70, 9), first_ms=T0 - 5)])
     found = memory.seen(keys(290, 20), keys(75, 2))
-    assert [(one.campaign, one.hashtags) for one in found] == [
+    assert [(one.origin.alert, one.hashtags) for one in found] == [
         ("text", ("tag_text",)),
         ("a", ("tag_a", "tag_b", "tag_c")),
     ]
@@ -175,9 +177,15 @@ def raised(hashtag: str, now_ms: int, previous: Alert | None, campaigns: Campaig
     return alert, reason
 
 
+def days_before(alert: Alert) -> Trace:
+    """What an alert like this one left a day earlier."""
+    origin = replace(alert.origin, opened_ms=alert.opened_ms - DAY_MS)
+    return replace(alert.trace, origin=origin, campaign=origin)
+
+
 def test_an_alert_that_turns_out_to_belong_to_an_older_one_is_told_so_once() -> None:
     first, _ = raised("toll", T0, None, Campaigns())
-    older = replace(first.trace, first_ms=first.starts_ms - DAY_MS, campaign_ms=first.starts_ms - DAY_MS)
+    older = days_before(first)
     mine, reason = raised("ferry", T0, None, Campaigns())
     assert (reason, mine.own_campaign.id, mine.state) == (Reason.FIRED, mine.id, State.FIRING)
     joined, reason = raised("ferry", T0 + HOP, mine, Campaigns([older]))
@@ -191,6 +199,6 @@ def test_an_alert_that_turns_out_to_belong_to_an_older_one_is_told_so_once() -> 
 
 def test_an_alert_of_a_known_campaign_carries_it_from_the_first_message_on() -> None:
     first, _ = raised("toll", T0, None, Campaigns())
-    older = replace(first.trace, first_ms=first.starts_ms - DAY_MS, campaign_ms=first.starts_ms - DAY_MS)
+    older = days_before(first)
     mine, reason = raised("ferry", T0, None, Campaigns([older]))
     assert (reason, mine.own_campaign.id, mine.own_campaign.joined_ms) == (Reason.FIRED, first.id, T0)
