@@ -168,6 +168,10 @@ class Hours:
             last = closing.through if before is None else max(before, closing.through)
             self._closed[closing.partition] = last
 
+    def closed(self, partition: int) -> int | None:
+        """The last hour that a partition is known to have closed."""
+        return self._closed[partition]
+
     def closed_through(self) -> int | None:
         """The last hour that all partitions have closed; None if one has said nothing yet."""
         told = [through for through in self._closed.values() if through is not None]

@@ -246,9 +246,20 @@ class Monitoring:
         if swept:
             await self._store.evict(partition, swept)
         owned.rows = _rows_held(state)
+        await self._say_closed(monitor)
         owned.monitor = monitor
         await self._advance(owned)
         self._metrics.load_seconds.observe(clock.monotonic_s() - begun_s)
+
+    async def _say_closed(self, monitor: Monitor) -> None:
+        """Repeat how far the partition's hours are closed, unless it was heard.
+
+        Otherwise, were the topic lost, partitions would wait for what each of them has said long ago.
+        """
+        assessed_ms, known = monitor.state.assessed_ms, self._hours.closed(monitor.partition)
+        through = await self._news.passed(monitor.partition, assessed_ms or 0)
+        if through >= 0 and (known is None or known < through):
+            await self._news.repeat(Closing(monitor.partition, through))
 
     def _monitor(self, partition: int, state: PartitionState) -> Monitor:
         since, assessed_ms = self._hours.since, state.assessed_ms

@@ -26,6 +26,7 @@ from aiokafka.errors import (
 )
 
 from detectors.alert import Reason
+from detectors.table import HOUR_MS
 from streams import clock, hours
 from streams.hours import Closing
 from streams.settings import Settings, variable
@@ -88,6 +89,20 @@ class News(Protocol):
         """
         ...
 
+    async def passed(self, partition: int, assessed_ms: int) -> int:
+        """The last hour that a partition has closed, as far as is known to whoever takes it over.
+
+        Parameters
+        ----------
+        assessed_ms : int
+            The hop that is stored. More may have been told, if the store went back.
+        """
+        ...
+
+    async def repeat(self, closing: Closing) -> None:
+        """Say again how far hours are closed, where this was lost with the topic. It changes nothing else."""
+        ...
+
     async def close(self, partition: int) -> None:
         """Let go of a partition."""
         ...
@@ -125,6 +140,25 @@ class TopicNews:
         """Tell what a hop brought; see `News.tell`."""
         if items or closing is not None:
             await self._persist(partition, lambda: self._tell(partition, hop_ms, items, closing))
+
+    async def passed(self, partition: int, assessed_ms: int) -> int:
+        """See `News.passed`."""
+        return max(assessed_ms, self._told_ms.get(partition, 0)) // HOUR_MS - 1
+
+    async def repeat(self, closing: Closing) -> None:
+        """See `News.repeat`."""
+        await self._persist(closing.partition, lambda: self._repeat(closing))
+
+    async def _repeat(self, closing: Closing) -> None:
+        if closing.partition not in self._told_ms:
+            await self._open(closing.partition)
+        producer = self._producers[closing.partition]
+        if self._settings.transactions:
+            await producer.begin_transaction()
+        hop_ms = (closing.through + 1) * HOUR_MS
+        await self._put(producer, closing.partition, hop_ms, (), closing)
+        if self._settings.transactions:
+            await producer.commit_transaction()
 
     async def _persist(self, partition: int, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work`, again with a new producer while the broker is away.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from detectors.table import HOUR_MS
 from streams.hours import Closing, encode
 from streams.news import Item
 from streams.rows_log import PacketLog
@@ -75,6 +76,14 @@ class MemoryNews:
             self.told += [(partition, hop_ms, item) for item in items]
             self.hours += [] if closing is None else [encode(closing)]
             self.register[partition] = hop_ms
+
+    async def passed(self, partition: int, assessed_ms: int) -> int:
+        return max(assessed_ms, self.register.get(partition, 0)) // HOUR_MS - 1
+
+    async def repeat(self, closing: Closing) -> None:
+        if self.tellers[closing.partition] is not self:
+            raise lost_to_writer(closing.partition)
+        self.hours.append(encode(closing))
 
     async def close(self, partition: int) -> None:
         pass

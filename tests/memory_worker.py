@@ -269,7 +269,7 @@ class _Burning:
         call = getattr(self._inner, name)
 
         async def burning(*arguments: Any) -> Any:
-            if name == "tell" and not arguments[-2] and arguments[-1] is None:
+            if name == "passed" or (name == "tell" and not arguments[-2] and arguments[-1] is None):
                 return await call(*arguments)
             await self._point(name)
             if self._seen is not None:

@@ -300,6 +300,18 @@ async def test_state_that_the_store_lost_is_counted_again_from_the_topic(lost: s
     assert len(news.told) == len({(hop_ms, item.key) for _, hop_ms, item in news.told})
 
 
+async def test_a_topic_of_hours_that_was_lost_holds_nobody_up() -> None:
+    settings = Settings.load(partitions=1, min_posts=1, hold_hops=1)
+    batches = [posts_of(range(n, n + 5)) for n in range(0, 400, 5)]
+    sent = [encode(pack(posts, 0, posts[0][0], posts[-1][0] + 1, 1)[0]) for posts in batches]
+    held, news, rows = dict[int, HeldPartition](), MemoryNews(), MemoryLog(sent)
+    for at, payload in enumerate(sent):
+        if at % 40 == 0:
+            news.hours.clear()
+            owned = monitoring(settings, MemoryStore(held), rows=rows, news=news)
+        assert await counts(owned, at, payload)
+
+
 class Leaving(MemoryNews):
     """Lets the partition go while the third of many hops is told."""
 

@@ -552,10 +552,19 @@ class Exactness(RuleBasedStateMachine):
         self.sound = True
 
     def check_told(self) -> None:
-        hours = [value for value in self.shared.hours if decode_hour(value).partition == PARTITION]
-        assert hours == self.fold.closings[: len(hours)]
+        hours, wanted = self.hours_told(), [v for v in self.fold.closings if not decode_hour(v).empty]
+        assert hours == wanted[: len(hours)]
         told = [(hop_ms, item.key, item.value) for _, hop_ms, item in self.shared.told]
         assert told == self.fold.news[: len(told)]
+
+    def hours_now(self) -> list[bytes]:
+        """All that the partition said of hours."""
+        return [value for value in self.shared.hours if decode_hour(value).partition == PARTITION]
+
+    def hours_told(self) -> list[bytes]:
+        """What the partition said of hours that held something; how far it closed empty ones it may repeat."""
+        told = [(decode_hour(value), value) for value in self.shared.hours]
+        return [value for hour, value in told if hour.partition == PARTITION and not hour.empty]
 
     def check_outcomes(self) -> None:
         """Whoever assesses a hop, and however often, gets the same."""
@@ -618,9 +627,9 @@ class Exactness(RuleBasedStateMachine):
     def check_end(self) -> None:
         assert self.stored() == self.fold.states[-1]
         assert len(self.shared.told) == len(self.fold.news)
-        assert len([1 for value in self.shared.hours if decode_hour(value).partition == PARTITION]) == len(
-            self.fold.closings
-        )
+        assert self.hours_told() == [v for v in self.fold.closings if not decode_hour(v).empty]
+        last = [max(decode_hour(v).through for v in of) for of in (self.hours_now(), self.fold.closings)]
+        assert last[0] == last[1]
         assert self.assessed == set(self.fold.hops)
         assert self.shared.ends[-1] == len(self.shared.told)
         self.check_posts()
