@@ -562,7 +562,7 @@ class Exactness(RuleBasedStateMachine):
         return [value for value in self.shared.hours if decode_hour(value).partition == PARTITION]
 
     def hours_told(self) -> list[bytes]:
-        """What the partition said of hours that held something; how far it closed empty ones it may repeat."""
+        """What the partition said of hours that held something; the rest it may repeat."""
         told = [(decode_hour(value), value) for value in self.shared.hours]
         return [value for hour, value in told if hour.partition == PARTITION and not hour.empty]
 
