@@ -15,10 +15,11 @@ import numpy as np
 import redis
 from kafka import KafkaConsumer, TopicPartition
 
+from benchmarks import truth
 from benchmarks.truth import READ, Fact, Told, Truth, held, in_stream, on_topic
 from detectors.alert import Alert
 from detectors.table import ROW
-from streams import clock, topics
+from streams import clock, hours, topics
 from streams.agents import BROKER_TIME
 from streams.monitor import PartitionState, TagState
 from streams.news import HOP, REASON
@@ -53,8 +54,9 @@ def found(settings: Settings, *, asks_ends: bool = True) -> Truth:
         If a transaction that nobody ended is in the way.
     """
     stored = in_redis(settings)
-    facts = {**stored.facts, **_letters(settings, asks_ends)}
-    return Truth(facts, {**stored.news, **_topic(settings, asks_ends)})
+    closed, of_hours = hours_told(settings, asks_ends)
+    facts = {**stored.facts, **closed, **_letters(settings, asks_ends)}
+    return Truth(facts, {**stored.news, **of_hours, **_topic(settings, asks_ends)})
 
 
 def in_redis(settings: Settings) -> Truth:
@@ -178,6 +180,21 @@ def _topic(settings: Settings, asks_ends: bool) -> dict[str, tuple[Told, ...]]:
     return {place: tuple(news) for place, news in told.items()}
 
 
+def hours_told(settings: Settings, asks_ends: bool) -> tuple[dict[Fact, Any], dict[str, tuple[Told, ...]]]:
+    """Completed hours as facts, and each time one was told."""
+    facts: dict[Fact, Any] = {}
+    told: dict[str, list[Told]] = defaultdict(list)
+    for partition in range(settings.partitions):
+        end = _end(settings, settings.baseline_topic, partition) if asks_ends else None
+        for record in _read(settings, settings.baseline_topic, partition, end):
+            closing = hours.decode(record.value)
+            facts |= (said := truth.closed(closing))
+            hop_ms = dict(record.headers)[HOP].decode().partition("/")[2]
+            for value in said.values():
+                told[truth.of_hours(partition)].append(Told(int(hop_ms), truth.CLOSED, value))
+    return facts, {place: tuple(news) for place, news in told.items()}
+
+
 def _letters(settings: Settings, asks_ends: bool) -> dict[Fact, bytes]:
     """Dead letters by key: one that is written again takes the place of the first."""
     end = _end(settings, settings.dead_topic) if asks_ends else None
@@ -185,11 +202,11 @@ def _letters(settings: Settings, asks_ends: bool) -> dict[Fact, bytes]:
     return {Fact("dead letter", record.key.decode()): record.value for record in records}
 
 
-def _end(settings: Settings, topic: str) -> int:
-    """The end of a topic with one partition, whatever transactions are open."""
+def _end(settings: Settings, topic: str, partition: int = 0) -> int:
+    """The end of a partition of a topic, whatever transactions are open."""
     with _consumer(settings, "read_uncommitted") as consumer:
-        partition = TopicPartition(topic, 0)
-        return int(consumer.end_offsets([partition])[partition])
+        here = TopicPartition(topic, partition)
+        return int(consumer.end_offsets([here])[here])
 
 
 def _read(settings: Settings, topic: str, partition: int, end: int | None) -> Sequence[Any]:

@@ -16,11 +16,12 @@ import numpy as np
 from msgspec import structs
 
 from detectors.alert import Alert
-from detectors.baseline import Baseline
-from streams import dead, pipeline
+from detectors.table import HOUR_MS
+from streams import baseline_file, dead, hours, pipeline
 from streams.clock import iso
 from streams.dead import Place
-from streams.monitor import Monitor, Outcome, PartitionState, Rules, TagOutcome
+from streams.hours import Closing
+from streams.monitor import Monitor, Outcome, PartitionState, Rules, TagOutcome, lockstep
 from streams.output import alert_json, latest
 from streams.pipeline import DeadLetter, Message
 from streams.redis_keys import ReaderKeys
@@ -62,7 +63,7 @@ class Truth:
     ----------
     facts : by what they are about
         Marks, source clocks, last hops, late hashtags, rows that a later hop can see, their strings, open
-        alerts; what readers are shown; dead letters.
+        alerts; what readers are shown; completed hours; dead letters.
     news : by where and about whom they were told
         In order.
     """
@@ -101,6 +102,10 @@ class Difference:
 
 TOPIC: Final = "topic"
 STREAM: Final = "stream"
+HOURS: Final = "hours"
+CLOSED: Final = "closed"
+"""The reason of what is told of an hour that held something. How often it is said that empty hours are closed
+depends on how many of them a batch of posts passed."""
 
 
 def on_topic(partition: int) -> str:
@@ -111,6 +116,19 @@ def on_topic(partition: int) -> str:
 def in_stream(hashtag: str) -> str:
     """Where the news of a hashtag are in the stream of Redis, whose entries name no partition."""
     return f"{STREAM}, #{hashtag}"
+
+
+def of_hours(partition: int) -> str:
+    """Where the completed hours of a partition are on the topic `baseline`."""
+    return f"{HOURS}, partition {partition}"
+
+
+def closed(closing: Closing) -> dict[Fact, Any]:
+    """What a partition says of an hour, as a fact; a later one of the same key takes its place."""
+    where = f"partition {closing.partition}"
+    if closing.empty:
+        return {}
+    return {Fact("hour", f"{where}, {iso(closing.through * HOUR_MS)}"): hours.encode(closing)}
 
 
 # ------------------------------------------------------------------------------------------------ expected
@@ -157,7 +175,10 @@ class _Fold:
         self._settings = settings
         self._rules = settings.rules()
         partitions = range(settings.partitions)
-        self._monitors = [Monitor(p, partitions, self._rules, Baseline.prior()) for p in partitions]
+        hours = self._rules.hours(partitions)
+        baseline = baseline_file.of(settings)
+        self._monitors = [Monitor(p, partitions, self._rules, baseline, hours=hours) for p in partitions]
+        self._closed: dict[Fact, Any] = {}
         self._shown = [_Shown() for _ in partitions]
         self._news: dict[str, list[Told]] = defaultdict(list)
         self._alerts: dict[str, bytes] = {}
@@ -170,21 +191,26 @@ class _Fold:
             self._bury(source, letter)
         for packet, monitor in zip(ingested.packets, self._monitors, strict=True):
             monitor.apply(monitor.plan(packet))
-            self._hops(monitor)
+        for monitor, outcome in lockstep(self._monitors):
+            self._hop(monitor.partition, outcome)
 
     def _bury(self, source: int, letter: DeadLetter) -> None:
         place = Place(self._settings.posts_topic, source, letter.offset, letter.line, letter.part)
         out = dead.written(place, letter.invalid, letter.format)
         self._letters[Fact("dead letter", out.key.decode())] = out.value
 
-    def _hops(self, monitor: Monitor) -> None:
-        while (hop_ms := monitor.next_hop()) is not None:
-            outcome = monitor.assess(hop_ms)
-            for tag in outcome.tags:
-                if tag.alert is not None and tag.reason.is_news:
-                    self._tell(monitor.partition, hop_ms, tag.alert, tag.reason.value)
-            self._shown[monitor.partition].take(outcome, self._rules.window_ms)
-            monitor.close(outcome)
+    def _hop(self, partition: int, outcome: Outcome) -> None:
+        for tag in outcome.tags:
+            if tag.alert is not None and tag.reason.is_news:
+                self._tell(partition, outcome.hop_ms, tag.alert, tag.reason.value)
+        if outcome.closing is not None:
+            told = closed(outcome.closing)
+            if not outcome.closing.empty:
+                self._news[of_hours(partition)].append(
+                    Told(outcome.hop_ms, CLOSED, next(iter(told.values())))
+                )
+            self._closed |= told
+        self._shown[partition].take(outcome, self._rules.window_ms)
 
     def _tell(self, partition: int, hop_ms: int, alert: Alert, reason: str) -> None:
         value = alert_json(alert)
@@ -193,7 +219,7 @@ class _Fold:
         self._alerts[alert.id] = value
 
     def truth(self) -> Truth:
-        facts: dict[Fact, Any] = dict(self._letters)
+        facts: dict[Fact, Any] = {**self._letters, **self._closed}
         for monitor, shown in zip(self._monitors, self._shown, strict=True):
             facts |= held(monitor.partition, monitor.state, self._rules)
             facts |= {Fact("score", name): score for name, (_, score) in shown.scores.items()}
@@ -223,7 +249,7 @@ def held(partition: int, state: PartitionState, rules: Rules) -> dict[Fact, Any]
 
 def _visible_ms(state: PartitionState, rules: Rules) -> int:
     """The first bucket that a later hop can see."""
-    return 0 if state.assessed_ms is None else state.assessed_ms + rules.hop_ms - rules.window_ms
+    return 0 if state.assessed_ms is None else rules.oldest_ms(state.assessed_ms)
 
 
 def _of_tag(
@@ -295,6 +321,8 @@ def _final(scanned: Sequence[bytes], told: Sequence[bytes]) -> Iterator[Differen
 
 
 def _named(told: Told) -> str:
+    if told.reason == CLOSED:
+        return f"the hour that ends at {iso(told.hop_ms or 0)}"
     fields = msgspec.json.decode(told.value)
     return f"{told.reason} of {fields['id']} at {fields['updated_at']}"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from detectors.assessment import AlertKind, Assessment
+from detectors.campaign import Campaign, Campaigns, Origin, Trace, sampled, text_prints
 from detectors.evidence import Evidence, gather
 from detectors.finding import Finding, Verdict
 from detectors.text import fingerprint
@@ -36,12 +38,13 @@ class Reason(StrEnum):
     GREW = "grew"
     UNCHANGED = "unchanged"  # still firing, no larger than what was told already
     CALMING = "calming"  # below the line, not yet for long enough
+    JOINED = "joined"  # still firing, and found to belong to an older campaign
     RESOLVED = "resolved"
 
     @property
     def is_news(self) -> bool:
         """Whether readers of the alert topic are told."""
-        return self in (Reason.FIRED, Reason.GREW, Reason.RESOLVED)
+        return self in (Reason.FIRED, Reason.GREW, Reason.JOINED, Reason.RESOLVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Alert:
         Hexadecimal, a function of hashtag, kind and first hop: the same after every replay.
     starts_ms : int
         Event time of the first coordinated post in the window in which it fired.
+    opened_ms : int
+        The hop at which the evidence was first there.
     updated_ms : int
         The hop at which the figures were taken.
     ends_ms : int or None
@@ -96,6 +101,10 @@ class Alert:
         What ties the accounts together, then the findings that speak for coordination.
     held_hops, calm_hops : int
         Consecutive hops with and without evidence so far.
+    accounts_sample, texts_sample : bytes
+        Taken with the figures, see `detectors.campaign.Trace`.
+    campaign : Campaign or None
+        What it belongs to, as far as completed hours show; None only in state that an older version stored.
     """
 
     id: str
@@ -123,6 +132,39 @@ class Alert:
     held_hops: int = 0
     calm_hops: int = 0
     rests_on: tuple[str, ...] = ()
+    opened_ms: int = 0
+    accounts_sample: bytes = b""
+    texts_sample: bytes = b""
+    campaign: Campaign | None = None
+
+    @property
+    def own_campaign(self) -> Campaign:
+        """What it belongs to, its own one if nothing else is known."""
+        return self.campaign or Campaign(self.origin, (self.hashtag,))
+
+    @property
+    def origin(self) -> Origin:
+        """What makes it the first of a campaign, if no earlier alert belongs to that."""
+        return Origin(self.opened_ms, self.id, self.starts_ms)
+
+    @property
+    def trace(self) -> Trace:
+        """What later alerts are compared with."""
+        return Trace(
+            origin=self.origin,
+            hashtag=self.hashtag,
+            kind=self.kind.value,
+            accounts=self.coordinated_accounts,
+            texts=self.texts,
+            accounts_sample=self.accounts_sample,
+            texts_sample=self.texts_sample,
+            campaign=self.own_campaign.origin,
+        )
+
+    def changed_since(self, time_ms: int) -> bool:
+        """Whether its trace is another one than at that hop."""
+        joined_ms = self.own_campaign.joined_ms
+        return self.updated_ms > time_ms or (joined_ms is not None and joined_ms > time_ms)
 
 
 def alert_id(hashtag: str, kind: AlertKind, first_hop_ms: int) -> str:
@@ -142,6 +184,7 @@ def decide(
     *,
     baseline: str = "",
     policy: Policy | None = None,
+    campaigns: Campaigns | None = None,
 ) -> tuple[Alert | None, Reason]:
     """What becomes of a hashtag's alert at one hop.
 
@@ -155,6 +198,8 @@ def decide(
         The hop.
     baseline : str
         Digest of the baseline the assessment used.
+    campaigns : Campaigns, optional
+        Those of the hours that the hop may know.
 
     Returns
     -------
@@ -162,7 +207,30 @@ def decide(
         To be kept as `previous` of the next hop unless it is resolved.
     reason : Reason
     """
-    policy = policy or Policy()
+    alert, reason = _decide(previous, assessment, now_ms, baseline, policy or Policy())
+    if alert is None:
+        return alert, reason
+    return _in_campaign(alert, reason, previous, campaigns or _NO_CAMPAIGNS, now_ms)
+
+
+_NO_CAMPAIGNS: Final = Campaigns()
+
+
+def _in_campaign(
+    alert: Alert, reason: Reason, previous: Alert | None, campaigns: Campaigns, now_ms: int
+) -> tuple[Alert, Reason]:
+    """The alert with what it belongs to. That an alert which was told belongs to an older one is news."""
+    before = Campaign(alert.origin, ()) if previous is None else previous.own_campaign
+    found = campaigns.of(alert.trace, before)
+    joined = found.id != before.id
+    alert = replace(alert, campaign=replace(found, joined_ms=now_ms if joined else before.joined_ms))
+    told = previous is not None and previous.state is State.FIRING and alert.state is State.FIRING
+    return alert, Reason.JOINED if joined and told else reason
+
+
+def _decide(
+    previous: Alert | None, assessment: Assessment, now_ms: int, baseline: str, policy: Policy
+) -> tuple[Alert | None, Reason]:
     if assessment.kind is None:
         return _calm(previous, now_ms, policy)
     if previous is None or previous.state is State.PENDING:
@@ -175,10 +243,14 @@ def decide(
             now_ms,
             baseline,
         )
-        return _hold(replace(fresh, held_hops=1 if previous is None else previous.held_hops + 1), policy)
+        if previous is None:
+            return _hold(replace(fresh, held_hops=1, opened_ms=now_ms), policy)
+        fresh = replace(fresh, held_hops=previous.held_hops + 1, opened_ms=previous.opened_ms)
+        return _hold(fresh, policy)
     if assessment.coordinated_posts.size > previous.coordinated_posts:
         grown = _figures(previous.id, State.FIRING, previous.starts_ms, assessment, now_ms, baseline)
-        return replace(grown, held_hops=previous.held_hops + 1), Reason.GREW
+        grown = replace(grown, held_hops=previous.held_hops + 1, opened_ms=previous.opened_ms)
+        return grown, Reason.GREW
     return replace(previous, held_hops=previous.held_hops + 1, calm_hops=0), Reason.UNCHANGED
 
 
@@ -233,4 +305,6 @@ def _figures(
         window_start_ms=assessment.start_ms,
         baseline=baseline,
         rests_on=assessment.rests_on,
+        accounts_sample=sampled(assessment.coordinated_accounts),
+        texts_sample=sampled(text_prints(assessment.window, assessment.coordinated_posts)),
     )

@@ -33,8 +33,7 @@ def add(app: faust.App, settings: Settings, ingestion: Ingestion, monitoring: Mo
         async for event in stream.noack().events():
             with fatal():
                 message = event.message
-                if await monitoring.take(message.partition, message.offset, message.value):
-                    event.ack()
+                await monitoring.take(message.partition, message.offset, message.value, event.ack)
 
     app.agent(_raw(app, settings.posts_topic), name="ingest")(ingest)
     app.agent(_raw(app, settings.rows_topic), name="monitor")(monitor)

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from detectors.baseline import Baseline
-from streams import agents, clock, rows_log, topics
+from streams import agents, clock, hours_log, rows_log, topics
 from streams.ending import fatal
 from streams.ingestion import Ingestion
 from streams.metrics import Metrics
@@ -73,6 +73,7 @@ def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline
     app.task(work.flush)
     app.task(work.tick)
     app.task(work.watch)
+    app.task(work.hear)
     return app
 
 
@@ -132,6 +133,12 @@ class _Work:
                 await self.monitoring.tick()
             for line in lines:
                 ready_log.info("%s %s", READY, line)
+
+    async def hear(self) -> None:
+        """Read what partitions say of completed hours, and go on with the hops that waited for it."""
+        with fatal():
+            async for closings in hours_log.follow(self._settings, self.monitoring.hears_again):
+                await self.monitoring.hear(closings)
 
     async def watch(self) -> None:
         """Stop when no broker takes connections any more: Faust would try for ever."""

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from streams import archive, dead_cli, formats
+from streams import archive, baseline_cli, dead_cli, formats
 from streams.settings import Settings, SettingsError
 
 UNUSABLE = 2
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dead_cli.app)
+app.add_typer(baseline_cli.app)
 _out = Console()
 _err = Console(stderr=True)
 
@@ -59,6 +60,9 @@ def scan(
     hop_s: Annotated[int | None, typer.Option(help="Seconds between two assessments.")] = None,
     lateness_s: Annotated[int | None, typer.Option(help="Seconds a post may come late.")] = None,
     min_posts: Annotated[int | None, typer.Option(help="Posts a window needs to be assessed.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="A file of `floodmark baseline learn` to begin with.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Analyse archives of posts: alerts, every post and account, and a report.
 
@@ -66,17 +70,20 @@ def scan(
     something could not be read. Ends with status 0 whether or not there are alerts.
     """
     from detectors.alert import Reason
-    from streams import progress, report, summary
+    from streams import baseline_file, progress, report, summary
     from streams import scan as scanning
     from streams.output import alert_fields
 
-    settings = Settings.load(window_s=window_s, hop_s=hop_s, lateness_s=lateness_s, min_posts=min_posts)
+    settings = Settings.load(
+        window_s=window_s, hop_s=hop_s, lateness_s=lateness_s, min_posts=min_posts, baseline=baseline
+    )
     with progress.reading(_err, archive.total_bytes(files)) as bar:
         result = scanning.scan(
             files,
             out,
             settings.rules(),
             format=format,
+            baseline=baseline_file.of(settings),
             progress=bar.advance,
             posts=bar.posts,
             told=None

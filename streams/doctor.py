@@ -182,6 +182,7 @@ def _topics(admin: KafkaAdminClient, settings: Settings) -> Iterator[Check]:
     wanted = {
         settings.posts_topic: settings.partitions,
         settings.rows_topic: settings.partitions,
+        settings.baseline_topic: settings.partitions,
         settings.alerts_topic: SINGLE,
         settings.dead_topic: SINGLE,
     }

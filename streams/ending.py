@@ -12,7 +12,9 @@ from aiokafka.errors import KafkaError as AIOKafkaError
 from faust.exceptions import ProducerSendError
 from kafka.errors import KafkaError
 
+from streams.baseline_file import UnusableBaseline
 from streams.embedded import StartError
+from streams.hours import UnreadableHour
 from streams.ingestion import TooManyDead
 from streams.monitor import Gap
 from streams.monitoring import StoreAway
@@ -32,12 +34,14 @@ EXPECTED: Final = (
     OwnershipLost,
     Gap,
     UnreadablePacket,
+    UnreadableHour,
     TooManyDead,
     StoreAway,
     UnreadableStateError,
     BrokerError,
     TopicMismatchError,
     SettingsError,
+    UnusableBaseline,
     StartError,
 )
 """Errors whose text is made for people."""

@@ -117,6 +117,17 @@ class Metrics:
         self.idle_sources = Gauge(
             "floodmark_idle_sources", "Source partitions nobody waits for.", ["partition"], registry=registry
         )
+        self.waiting_packets = Gauge(
+            "floodmark_waiting_packets",
+            "Packets behind a hop that waits until all partitions have closed an hour.",
+            ["partition"],
+            registry=registry,
+        )
+        self.closed_seconds = Gauge(
+            "floodmark_closed_seconds",
+            "Event time up to which all partitions have closed their hours, since 1970-01-01 UTC.",
+            registry=registry,
+        )
         self.tags = Gauge("floodmark_tags", "Hashtags with rows.", ["partition"], registry=registry)
         self.window_rows = Gauge("floodmark_window_rows", "Rows held.", ["partition"], registry=registry)
         self.open_alerts = Gauge(
@@ -140,6 +151,7 @@ class Metrics:
         gauges = (
             self.watermark_seconds,
             self.hop_seconds,
+            self.waiting_packets,
             self.idle_sources,
             self.tags,
             self.window_rows,

@@ -9,6 +9,7 @@ The caller keeps to one order, and so the state on disk never falls behind what 
         outcome = monitor.assess(hop)
         ...tell and store it...
         monitor.close(outcome)
+    ...if monitor.held, wait for the hours of others, and no packet before that...
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from detectors import assess
 from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
+from detectors.hour import LEAST_PAIRS, count
 from detectors.near_text import TextIndex
-from detectors.table import ROW, Kind, Rows, Texts, Window, distinct
+from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
+from streams.hours import Closing, Hours
 from streams.packets import Packet
 from streams.watermark import Clocks, SourceClock
 
@@ -33,6 +36,7 @@ SWEEP_MS: Final = 600_000
 """How often, in event time, rows that no later hop can see are dropped; at multiples of it, so that what is
 held is a function of the hop and not of when a process began."""
 
+_NOBODY: Final[Keys] = np.empty(0, np.uint64)
 _STRING_FIELDS: Final = ("text", "handle", "client", "domain", "account", "post")
 
 
@@ -49,8 +53,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     max_ahead_ms: int = 120_000
     """How far after its arrival a post may be dated; no more than the lateness, or it closes windows."""
     min_posts: int = 30
+    baseline_hours: int = 168
+    """How many completed hours the baseline is learnt from: a week holds every hour of every weekday once."""
+    campaign_hours: int = 720
+    """For how many hours alerts are remembered as part of a campaign: thirty days."""
     assessment: AssessmentPolicy = AssessmentPolicy()
     alert: Policy = Policy()
+
+    def hours(self, partitions: Collection[int]) -> Hours:
+        """What partitions may know of each other, of which nothing was said yet."""
+        return Hours(partitions, self.baseline_hours, self.campaign_hours)
+
+    def oldest_ms(self, assessed_ms: int) -> int:
+        """The first bucket that is still needed: by a later hop, or to close the hour that is not over."""
+        return min(assessed_ms + self.hop_ms - self.window_ms, assessed_ms // HOUR_MS * HOUR_MS)
 
 
 @dataclass(frozen=True)
@@ -104,10 +120,11 @@ class TagOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that one hop brought, hashtags in alphabetical order."""
+    """All that one hop brought, hashtags in alphabetical order; `closing` if it ended an hour."""
 
     hop_ms: int
     tags: tuple[TagOutcome, ...]
+    closing: Closing | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +179,11 @@ class Monitor:
     partition : int
     sources : collection of int
         All partitions of the topic `posts`.
+    baseline : Baseline
+        What is assumed before anything was learnt.
+    hours : Hours, optional
+        What all partitions said of completed hours, which somebody else adds to. Without it this is the only
+        partition there is, and it remembers its own.
     """
 
     def __init__(
@@ -171,12 +193,15 @@ class Monitor:
         rules: Rules,
         baseline: Baseline,
         state: PartitionState | None = None,
+        hours: Hours | None = None,
     ) -> None:
         self.partition = partition
         self.sources = frozenset(sources)
         self.rules = rules
         self.baseline = baseline
         self.state = state or PartitionState()
+        self.hours = rules.hours((partition,)) if hours is None else hours
+        self._alone = hours is None
         self._due: dict[int, set[str]] = {}
         self._holding: dict[int, set[str]] = {}  # bucket -> hashtags with rows in it
         self._open: set[str] = set()
@@ -188,6 +213,7 @@ class Monitor:
             buckets = sorted(tag.buckets)
             for bucket in buckets:
                 self._holding.setdefault(bucket, set()).add(hashtag)
+                self._end_hour(bucket)
                 if self.state.assessed_ms is None or bucket + self.rules.hop_ms > self.state.assessed_ms:
                     self._due.setdefault(bucket + self.rules.hop_ms, set()).add(hashtag)
             # All rows at once: most hashtags have a row or two in a bucket.
@@ -295,9 +321,16 @@ class Monitor:
             tag = self.state.tags.setdefault(hashtag, TagState())
             tag.buckets.setdefault(bucket, []).append(rows)
             self._holding.setdefault(bucket, set()).add(hashtag)
+            self._end_hour(bucket)
             _take_in(tag, [(bucket, rows)])
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
             self._due.setdefault(hop, set()).add(hashtag)
+
+    def _end_hour(self, bucket: int) -> None:
+        """See to it that a hop ends the hour of some rows, whether or not anything is assessed at it."""
+        end_ms = (bucket // HOUR_MS + 1) * HOUR_MS
+        if self.state.assessed_ms is None or end_ms > self.state.assessed_ms:
+            self._due.setdefault(end_ms, set())
 
     def watermark(self) -> int | None:
         """Event time in ms below which this partition expects nothing more."""
@@ -318,7 +351,31 @@ class Monitor:
         return Clocks(self.state.clocks, self.sources)
 
     def next_hop(self) -> int | None:
-        """The earliest hop, in ms of event time, that the clock allows and somebody needs; None if none."""
+        """The earliest hop, in ms of event time, that is needed and allowed; None if there is none.
+
+        It is needed if rows came, if an alert is open, or if it ends an hour. It is allowed if the clock has
+        passed it and all partitions have closed the hours it uses.
+        """
+        hop_ms = self._next()
+        return None if hop_ms is None or not self._allowed(hop_ms) else hop_ms
+
+    @property
+    def held(self) -> bool:
+        """Whether the clock allows a hop that has to wait for the hours of other partitions.
+
+        No packet may be counted meanwhile: what is late, and what a hop sees, must not depend on others.
+        """
+        hop_ms = self._next()
+        return hop_ms is not None and not self._allowed(hop_ms)
+
+    def _allowed(self, hop_ms: int) -> bool:
+        # A hop at which nothing is assessed uses nothing. Were it held, partitions that all have to close a
+        # gap of days would wait for one another.
+        uses = self._due.get(hop_ms) or self._open
+        return self._alone or not uses or self.hours.allow(hop_ms)
+
+    def _next(self) -> int | None:
+        """The earliest hop that the clock allows and somebody needs, held or not."""
         clocks = self._clocks
         mark = clocks.watermark(self.rules.lateness_ms)
         if mark is None:
@@ -328,20 +385,60 @@ class Monitor:
         wanted = min(self._due, default=None)
         if self._open and self.state.assessed_ms is not None:
             wanted = self._following_ms() if wanted is None else min(wanted, self._following_ms())
-        return wanted if wanted is not None and wanted <= last else None
+        # The hours before a hop are closed first: in one step where they are empty, however many they are.
+        found = wanted if wanted is not None and wanted <= last else None
+        closing = (last if found is None else found - 1) // HOUR_MS * HOUR_MS
+        if self.state.assessed_ms is None or closing > self.state.assessed_ms:
+            return closing
+        return found
 
     def assess(self, hop_ms: int) -> Outcome:
         """Judge every hashtag that changed or has an open alert, over the rows older than `hop_ms`."""
         covered_ms = self.state.covered_ms
         if covered_ms is not None and hop_ms - self.rules.window_ms < covered_ms:
-            return Outcome(hop_ms, ())
+            return Outcome(hop_ms, (), self._closing(hop_ms, ()))
         names = sorted(self._due.get(hop_ms, set()) | self._open)
         outcomes = []
         for name in names:
             outcome = self._assess_tag(name, hop_ms)
             if outcome is not None:
                 outcomes.append(outcome)
-        return Outcome(hop_ms, tuple(outcomes))
+        return Outcome(hop_ms, tuple(outcomes), self._closing(hop_ms, outcomes))
+
+    def _closing(self, hop_ms: int, outcomes: Sequence[TagOutcome]) -> Closing | None:
+        """What there is to say of the hour that a hop ends; None if it ends none."""
+        return None if hop_ms % HOUR_MS else self.hour(hop_ms // HOUR_MS - 1, outcomes)
+
+    def hour(self, hour: int, outcomes: Sequence[TagOutcome] = ()) -> Closing:
+        """What an hour was like, by the rows that are held of it.
+
+        Parameters
+        ----------
+        outcomes : sequence of TagOutcome
+            What the hop brought that ends it.
+        """
+        start_ms, end_ms = hour * HOUR_MS, (hour + 1) * HOUR_MS
+        covered_ms = self.state.covered_ms
+        if covered_ms is not None and start_ms < covered_ms:
+            return Closing(self.partition, hour)  # a part of it was lost for good
+        coordinated = {tag.assessment.hashtag: tag.assessment.coordinated_accounts for tag in outcomes}
+        windows = self._of_hour(start_ms, end_ms)
+        alerts = [tag.alert for tag in outcomes if tag.alert is not None]
+        firing = [alert for alert in alerts if alert.state is State.FIRING and alert.changed_since(start_ms)]
+        return Closing(
+            self.partition,
+            hour,
+            count((window, coordinated.get(window.hashtag, _NOBODY)) for window in windows),
+            tuple(alert.trace for alert in firing),
+        )
+
+    def _of_hour(self, start_ms: int, end_ms: int) -> Iterator[Window]:
+        buckets = range(start_ms, end_ms, self.rules.hop_ms)
+        for name in sorted(set().union(*(self._holding.get(bucket, ()) for bucket in buckets))):
+            tag = self.state.tags[name]
+            rows = distinct(_joined([rows for bucket in buckets for rows in tag.buckets.get(bucket, ())]))
+            texts = _group(tag.index, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
+            yield Window(name, start_ms, end_ms, rows, texts)
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
         tag = self.state.tags.get(name)
@@ -355,9 +452,16 @@ class Monitor:
         if tag.alert is None and len(rows) < self.rules.min_posts:
             return None
         window = Window(name, start_ms, hop_ms, rows, _group(tag.index, rows), tag.strings)
-        assessment = assess(window, self.baseline, self.rules.assessment)
+        past = self.hours.before(hop_ms)
+        baseline = past.baseline(self.baseline)
+        assessment = assess(window, baseline, self.rules.assessment)
         alert, reason = decide(
-            tag.alert, assessment, hop_ms, baseline=self.baseline.digest, policy=self.rules.alert
+            tag.alert,
+            assessment,
+            hop_ms,
+            baseline=baseline.digest,
+            policy=self.rules.alert,
+            campaigns=past.campaigns,
         )
         return TagOutcome(window, assessment, alert, reason)
 
@@ -372,6 +476,9 @@ class Monitor:
             if keep is None and not state.buckets:  # its rows left while the alert was still open
                 del self.state.tags[name]
         self._due.pop(outcome.hop_ms, None)
+        if self._alone and outcome.closing is not None:
+            self.hours.add(outcome.closing)
+            self.hours.forget(outcome.closing.through + 1)
         before_ms, self.state.assessed_ms = self.state.assessed_ms, outcome.hop_ms
         self.state.late = {name: hop for name, hop in self.state.late.items() if hop > outcome.hop_ms}
         swept = before_ms is not None and before_ms // SWEEP_MS == outcome.hop_ms // SWEEP_MS
@@ -382,7 +489,7 @@ class Monitor:
         if self.state.assessed_ms is None:
             return ()
         swept_ms = self.state.assessed_ms // SWEEP_MS * SWEEP_MS
-        return self.evict(swept_ms + self.rules.hop_ms - self.rules.window_ms)
+        return self.evict(self.rules.oldest_ms(swept_ms))
 
     def evict(self, before_ms: int | None = None) -> tuple[Evicted, ...]:
         """Drop the rows of the buckets that start before a time; all of them if None."""
@@ -404,13 +511,32 @@ class Monitor:
         return Evicted(name, rows, strings, tuple(old), forgotten)
 
 
+def lockstep(monitors: Sequence[Monitor]) -> Iterator[tuple[Monitor, Outcome]]:
+    """All hops that the clocks of monitors which share their `hours` allow, each closed before the next.
+
+    For those who have all partitions in one process: give every monitor its packet, then call this. Once each
+    has its packet none is held for good, as all have the same clocks.
+    """
+    went_on = True
+    while went_on:
+        went_on = False
+        for monitor in monitors:
+            while (hop_ms := monitor.next_hop()) is not None:
+                outcome = monitor.assess(hop_ms)
+                yield monitor, outcome
+                monitor.close(outcome)
+                if outcome.closing is not None:
+                    monitor.hours.add(outcome.closing)
+                went_on = True
+
+
 def _tables(packet: Packet, expected: int | None) -> Iterator[tuple[str, Rows]]:
     """Per hashtag the rows whose offsets are not counted yet."""
     table, offsets = packet.table()
     first = 0
-    for hashtag, count in zip(packet.hashtags, packet.counts, strict=True):
-        mine, at = table[first : first + count], offsets[first : first + count]
-        first += count
+    for hashtag, rows in zip(packet.hashtags, packet.counts, strict=True):
+        mine, at = table[first : first + rows], offsets[first : first + rows]
+        first += rows
         yield hashtag, mine if expected is None or packet.start >= expected else mine[at >= expected]
 
 

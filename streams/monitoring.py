@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,7 +13,9 @@ from typing import Final
 import msgspec
 
 from detectors.baseline import Baseline
+from detectors.table import HOUR_MS
 from streams import clock
+from streams.hours import Closing
 from streams.ingestion import Send
 from streams.metrics import Metrics
 from streams.monitor import Delta, Monitor, Outcome, PartitionState
@@ -50,11 +53,39 @@ class _Released(Exception):
     """The partition is not owned any more."""
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A packet that was delivered and is not counted yet; `done` acknowledges it."""
+
+    at: int
+    payload: bytes
+    done: Callable[[], object]
+
+
 @dataclass
 class _Owned:
-    """One destination partition: its monitor, once loaded."""
+    """One destination partition: its monitor, once loaded.
+
+    Attributes
+    ----------
+    waiting : deque of _Waiting
+        What is behind a hop that is held, in order.
+    counted : deque of _Waiting
+        What is to be acknowledged once the hops that it allowed are stored, or held.
+    behind : int
+        The offset up to which packets must be read from the topic, as the state does not know of them.
+    read : int
+        The offset up to which that was done.
+    seen : int
+        The offset after the last packet that was counted here: should the store lose it, it is read again.
+    """
 
     monitor: Monitor | None = None
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    counted: deque[_Waiting] = field(default_factory=deque)
+    behind: int = 0
+    read: int = 0
+    seen: int = 0
     rows: int = 0
     end_told: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -80,6 +111,8 @@ class Monitoring:
         self._log_of = log_of
         self._send = send
         self._baseline = baseline
+        self._hours = settings.rules().hours(range(settings.partitions))
+        self._hears_again = False
         self._owned: dict[int, _Owned] = {}
 
     def assign(self, partitions: Collection[int]) -> None:
@@ -91,12 +124,17 @@ class Monitoring:
         released, self._owned = self._owned, {}
         for partition, owned in released.items():
             async with owned.lock:
+                _acknowledge(owned)
                 owned.monitor = None
+                owned.waiting.clear()
+                owned.counted.clear()
                 await self._news.close(partition)
                 self._metrics.forget(partition)
 
-    async def take(self, partition: int, at: int, payload: bytes) -> bool:
-        """Count a packet and assess the hops it allows; false if it was not counted: no longer owned here.
+    async def take(
+        self, partition: int, at: int, payload: bytes, done: Callable[[], object] = lambda: None
+    ) -> None:
+        """Count a packet and assess the hops it allows, unless one before is held: then it waits behind that.
 
         Hops that are not assessed by the time the partition leaves are the next owner's, who finds in the
         store that they are due. The packet is counted all the same.
@@ -105,19 +143,45 @@ class Monitoring:
         ----------
         at : int
             Offset of the packet on the topic `rows`.
+        done : callable
+            Called once it is counted; never if the partition leaves before.
         """
-        packet = decode(payload)
-        counted = False
+        owned = self._owned.get(partition)
+        if owned is not None:
+            owned.waiting.append(_Waiting(at, payload, done))
+            await self._with(partition, self._advance)
 
-        async def count(owned: _Owned) -> None:
-            nonlocal counted
-            counted = False  # where this is done again, the store has lost it
-            await self._take(owned, at, packet)
-            counted = True
-            await self._hops(owned, _loaded(owned))
+    async def hear(self, closings: Sequence[Closing]) -> None:
+        """Take in completed hours that partitions have told, and go on with what waited for them."""
+        if self._hears_again:
+            return  # what was on its way when all was forgotten: hours before it are missing
+        for closing in closings:
+            self._hours.add(closing)
+        for partition in sorted(self._owned):
+            await self._with(partition, self._advance)
+        self._forget()
 
-        await self._with(partition, count)
-        return counted
+    def hears_again(self) -> bool:
+        """Whether completed hours have to be told from the beginning, to be asked once between two `hear`.
+
+        That is so where state is counted again from a time whose hours were forgotten.
+        """
+        again, self._hears_again = self._hears_again, False
+        if again:
+            self._hours.clear()
+        return again
+
+    def _forget(self) -> None:
+        """Drop the hours that no hop to come uses; none while a partition is not loaded."""
+        monitors = [owned.monitor for owned in self._owned.values()]
+        hops_ms = [None if monitor is None else monitor.state.assessed_ms for monitor in monitors]
+        known_ms = [hop_ms for hop_ms in hops_ms if hop_ms is not None]
+        if len(known_ms) < len(hops_ms):
+            return
+        closed = self._hours.closed_through()
+        if closed is not None:
+            self._hours.forget(min([closed, *(hop_ms // HOUR_MS for hop_ms in known_ms)]))
+            self._metrics.closed_seconds.set((closed + 1) * HOUR_MS / 1_000)
 
     async def tick(self) -> None:
         """Load partitions that were just assigned, and show how far each is."""
@@ -173,23 +237,38 @@ class Monitoring:
         if owned.monitor is not None:
             return
         begun_s = clock.monotonic_s()
-        owned.monitor = None
         await self._news.open(partition)
         async with self._log_of(partition) as rows_log:
             state = await self._state(partition, rows_log)
-            monitor = self._monitor(partition, state)
-            swept = monitor.sweep()
-            if swept:
-                await self._store.evict(partition, swept)
-            owned.rows = _rows_held(state)
-            await self._hops(owned, monitor)
-            await self._catch_up(owned, monitor, rows_log, await rows_log.counted())
+            owned.behind, owned.read = max(await rows_log.counted(), owned.seen), 0
+        monitor = self._monitor(partition, state)
+        swept = monitor.sweep()
+        if swept:
+            await self._store.evict(partition, swept)
+        owned.rows = _rows_held(state)
+        await self._say_closed(monitor)
         owned.monitor = monitor
+        await self._advance(owned)
         self._metrics.load_seconds.observe(clock.monotonic_s() - begun_s)
 
-    def _monitor(self, partition: int, state: PartitionState | None = None) -> Monitor:
+    async def _say_closed(self, monitor: Monitor) -> None:
+        """Repeat how far the partition's hours are closed, unless it was heard.
+
+        Otherwise, were the topic lost, partitions would wait for what each of them has said long ago.
+        """
+        assessed_ms, known = monitor.state.assessed_ms, self._hours.closed(monitor.partition)
+        through = await self._news.passed(monitor.partition, assessed_ms or 0)
+        if through >= 0 and (known is None or known < through):
+            await self._news.repeat(Closing(monitor.partition, through))
+
+    def _monitor(self, partition: int, state: PartitionState) -> Monitor:
+        since, assessed_ms = self._hours.since, state.assessed_ms
+        if since is not None and (assessed_ms is None or assessed_ms // HOUR_MS < since):
+            # Until they are told again, which hours are closed is not known either, and the hops are held.
+            self._hears_again = True
+            self._hours.clear()
         sources = range(self._settings.partitions)
-        return Monitor(partition, sources, self._settings.rules(), self._baseline, state)
+        return Monitor(partition, sources, self._settings.rules(), self._baseline, state, self._hours)
 
     async def _state(self, partition: int, rows_log: PacketLog) -> PartitionState:
         """What is stored; emptied, to be counted again, where the group has counted and nothing is stored."""
@@ -232,23 +311,34 @@ class Monitoring:
         told = [one.newest_ms for one in clocks.values() if one.newest_ms is not None]
         return max(told, default=0) + TICK_MS + self._settings.lateness_s * 1_000
 
-    async def _catch_up(self, owned: _Owned, monitor: Monitor, rows_log: PacketLog, end: int) -> None:
-        """Count the packets before `end` that the state does not know of."""
-        start = monitor.state.next or 0
-        if start >= end:
-            return
-        log.info("partition %d counts offsets %d to %d of rows again", monitor.partition, start, end)
-        async for at, payload in rows_log.read(start, end):
-            self._check(owned, monitor.partition)
-            await self._count_packet(owned, monitor, at, decode(payload))
-            await self._hops(owned, monitor)
-
-    async def _take(self, owned: _Owned, at: int, packet: Packet) -> None:
+    async def _advance(self, owned: _Owned) -> None:
+        """Assess what is allowed and count what was delivered, in order, until a hop is held."""
         monitor = _loaded(owned)
-        if at > (monitor.state.next or 0):
-            async with self._log_of(monitor.partition) as rows_log:
-                await self._catch_up(owned, monitor, rows_log, at)
-        await self._count_packet(owned, monitor, at, packet)
+        await self._hops(owned, monitor)
+        while not monitor.held:
+            following = monitor.state.next or 0
+            first = owned.waiting[0] if owned.waiting else None
+            end = owned.behind if first is None else max(owned.behind, first.at)
+            if end > max(following, owned.read):
+                await self._catch_up(owned, monitor, following, end)
+            elif first is None:
+                return
+            else:
+                await self._count_packet(owned, monitor, first.at, decode(first.payload))
+                owned.counted.append(owned.waiting.popleft())
+                await self._hops(owned, monitor)
+
+    async def _catch_up(self, owned: _Owned, monitor: Monitor, start: int, end: int) -> None:
+        """Count the packets before `end` that the state does not know of, until a hop is held."""
+        log.info("partition %d counts offsets %d to %d of rows again", monitor.partition, start, end)
+        async with self._log_of(monitor.partition) as rows_log:
+            async for at, payload in rows_log.read(start, end):
+                self._check(owned, monitor.partition)
+                await self._count_packet(owned, monitor, at, decode(payload))
+                await self._hops(owned, monitor)
+                if monitor.held:
+                    return
+        owned.read, owned.behind = end, 0
 
     async def _count_packet(self, owned: _Owned, monitor: Monitor, at: int, packet: Packet) -> None:
         delta = monitor.plan(packet, at)
@@ -256,6 +346,7 @@ class Monitoring:
         await self._store.commit(monitor.partition, delta)
         self._metrics.commit_seconds.observe(clock.monotonic_s() - begun_s)
         monitor.apply(delta)
+        owned.seen = max(owned.seen, at + 1)
         owned.rows += self._count(delta)
 
     async def _hops(self, owned: _Owned, monitor: Monitor) -> None:
@@ -265,9 +356,11 @@ class Monitoring:
             begun_s = clock.monotonic_s()
             outcome = await asyncio.to_thread(monitor.assess, hop_ms)
             self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)
-            await self._news.tell(monitor.partition, hop_ms, _items(outcome))
+            await self._news.tell(monitor.partition, hop_ms, _items(outcome), outcome.closing)
             owned.rows -= await self._record(monitor, outcome)
-        await self._tell_end(owned, monitor)
+        _acknowledge(owned)
+        if not monitor.held:
+            await self._tell_end(owned, monitor)
 
     async def _record(self, monitor: Monitor, outcome: Outcome) -> int:
         """Store and close a hop; gives the number of rows that left with it."""
@@ -318,10 +411,18 @@ class Monitoring:
             metrics.watermark_seconds.labels(label).set(watermark_ms / 1_000)
         if monitor.state.assessed_ms is not None:
             metrics.hop_seconds.labels(label).set(monitor.state.assessed_ms / 1_000)
+        metrics.waiting_packets.labels(label).set(len(owned.waiting))
         metrics.idle_sources.labels(label).set(monitor.silent)
         metrics.tags.labels(label).set(len(tags))
         metrics.window_rows.labels(label).set(owned.rows)
         metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in tags))
+
+
+def _acknowledge(owned: _Owned) -> None:
+    """Say of the packets that are stored that they are counted."""
+    following = 0 if owned.monitor is None else owned.monitor.state.next or 0
+    while owned.counted and owned.counted[0].at < following:
+        owned.counted.popleft().done()
 
 
 def _loaded(owned: _Owned) -> Monitor:

@@ -26,13 +26,15 @@ from aiokafka.errors import (
 )
 
 from detectors.alert import Reason
-from streams import clock
+from detectors.table import HOUR_MS
+from streams import clock, hours
+from streams.hours import Closing
 from streams.settings import Settings, variable
 from streams.store import lost_to_writer
 from streams.topics import MAX_MESSAGE_BYTES, BrokerError
 
 HOP: Final = "floodmark-hop"
-"""Header of an alert: ``partition/hop in ms``. Hops of a partition only rise."""
+"""Header of an alert, and of a completed hour: ``partition/hop in ms``. Hops of a partition only rise."""
 
 REASON: Final = "reason"
 """Header of an alert: why it was told."""
@@ -66,8 +68,17 @@ class News(Protocol):
         """Take a partition over; whoever had it can tell nothing from here on."""
         ...
 
-    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
-        """Tell what a hop brought, unless it was told before.
+    async def tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None = None
+    ) -> None:
+        """Tell what a hop brought, unless it was told before: all of it or nothing.
+
+        Parameters
+        ----------
+        items : sequence of Item
+            About alerts.
+        closing : Closing, optional
+            The hour that the hop ended.
 
         Raises
         ------
@@ -76,6 +87,20 @@ class News(Protocol):
         BrokerError
             If the broker stayed away, or has no transactions.
         """
+        ...
+
+    async def passed(self, partition: int, assessed_ms: int) -> int:
+        """The last hour that a partition has closed, as far as is known to whoever takes it over.
+
+        Parameters
+        ----------
+        assessed_ms : int
+            The hop that is stored. More may have been told, if the store went back.
+        """
+        ...
+
+    async def repeat(self, closing: Closing) -> None:
+        """Say again how far hours are closed, where this was lost with the topic. It changes nothing else."""
         ...
 
     async def close(self, partition: int) -> None:
@@ -109,10 +134,31 @@ class TopicNews:
         """Take a partition over; see `News.open`."""
         await self._persist(partition, lambda: self._open(partition))
 
-    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+    async def tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None = None
+    ) -> None:
         """Tell what a hop brought; see `News.tell`."""
-        if items:
-            await self._persist(partition, lambda: self._tell(partition, hop_ms, items))
+        if items or closing is not None:
+            await self._persist(partition, lambda: self._tell(partition, hop_ms, items, closing))
+
+    async def passed(self, partition: int, assessed_ms: int) -> int:
+        """See `News.passed`."""
+        return max(assessed_ms, self._told_ms.get(partition, 0)) // HOUR_MS - 1
+
+    async def repeat(self, closing: Closing) -> None:
+        """See `News.repeat`."""
+        await self._persist(closing.partition, lambda: self._repeat(closing))
+
+    async def _repeat(self, closing: Closing) -> None:
+        if closing.partition not in self._told_ms:
+            await self._open(closing.partition)
+        producer = self._producers[closing.partition]
+        if self._settings.transactions:
+            await producer.begin_transaction()
+        hop_ms = (closing.through + 1) * HOUR_MS
+        await self._put(producer, closing.partition, hop_ms, (), closing)
+        if self._settings.transactions:
+            await producer.commit_transaction()
 
     async def _persist(self, partition: int, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work`, again with a new producer while the broker is away.
@@ -159,27 +205,36 @@ class TopicNews:
             return None
         return f"{self._settings.group}.{self._settings.alerts_topic}.{partition}"
 
-    async def _tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+    async def _tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None
+    ) -> None:
         if partition not in self._told_ms:
             await self._open(partition)
         if self._told_ms[partition] < hop_ms:
-            await self._send(partition, hop_ms, items)
+            await self._send(partition, hop_ms, items, closing)
             self._told_ms[partition] = hop_ms
 
-    async def _send(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
+    async def _send(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None
+    ) -> None:
         producer = self._producers[partition]
         if not self._settings.transactions:
-            await self._put(producer, partition, hop_ms, items)
+            await self._put(producer, partition, hop_ms, items, closing)
             register = await self._registered()
             await register.commit({self._cell(partition): hop_ms})
             return
         await producer.begin_transaction()
-        await self._put(producer, partition, hop_ms, items)
+        await self._put(producer, partition, hop_ms, items, closing)
         await producer.send_offsets_to_transaction({self._cell(partition): hop_ms}, self.group)
         await producer.commit_transaction()
 
     async def _put(
-        self, producer: AIOKafkaProducer, partition: int, hop_ms: int, items: Sequence[Item]
+        self,
+        producer: AIOKafkaProducer,
+        partition: int,
+        hop_ms: int,
+        items: Sequence[Item],
+        closing: Closing | None,
     ) -> None:
         hop = f"{partition}/{hop_ms}".encode()
         queued = [
@@ -192,6 +247,17 @@ class TopicNews:
             )
             for item in items
         ]
+        if closing is not None:
+            # An hour goes where all hours of its partition are: whoever reads one has read those before.
+            queued.append(
+                await producer.send(
+                    self._settings.baseline_topic,
+                    hours.encode(closing),
+                    key=closing.key,
+                    partition=partition,
+                    headers=[(HOP, hop)],
+                )
+            )
         await asyncio.gather(*queued)
 
     async def close(self, partition: int) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from detectors.alert import Alert, Told
 from detectors.assessment import Assessment
+from detectors.campaign import Campaign
 from detectors.evidence import Count, Evidence, creation_date_ms
 from streams.clock import iso
 
@@ -35,6 +36,7 @@ def alert_fields(alert: Alert) -> dict[str, Any]:
         "findings": [_finding(told) for told in alert.findings],
         "window": {"start": iso(alert.window_start_ms), "end": iso(alert.updated_ms)},
         "baseline": alert.baseline,
+        "campaign": _campaign(alert.own_campaign),
         "evidence": _evidence(alert.evidence),
     }
 
@@ -95,6 +97,18 @@ def _finding(told: Told) -> dict[str, Any]:
         "accounts": told.accounts,
         "posts": told.posts,
         "sentence": told.sentence,
+    }
+
+
+def _campaign(campaign: Campaign) -> dict[str, Any]:
+    return {
+        "id": campaign.id,
+        "first_seen": iso(campaign.origin.first_ms),
+        "joined_at": None if campaign.joined_ms is None else iso(campaign.joined_ms),
+        "hashtags": campaign.hashtags,
+        "alerts": campaign.alerts,
+        "accounts_share": campaign.accounts_share,
+        "texts_share": campaign.texts_share,
     }
 
 

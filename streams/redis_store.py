@@ -72,8 +72,8 @@ class RedisStore:
     def __init__(self, settings: Settings, client: Client | None = None) -> None:
         self._client = client or connect(settings)
         self._prefix = settings.key_prefix
+        self._rules = settings.rules()
         self._window_ms = settings.window_s * 1_000
-        self._hop_ms = settings.hop_s * 1_000
         self._state_expiry_s = settings.state_expiry_s
         self._reader_expiry_s = settings.window_s + settings.lateness_s + EXPIRY_MARGIN_S
         self._alert_expiry_s = settings.alert_expiry_s
@@ -141,7 +141,7 @@ class RedisStore:
             await _answer(self._client.zrem(keys.tags, *chunk))
 
     def _visible(self, bucket: int, assessed_ms: int | None) -> bool:
-        return assessed_ms is None or bucket >= assessed_ms + self._hop_ms - self._window_ms
+        return assessed_ms is None or bucket >= self._rules.oldest_ms(assessed_ms)
 
     async def _load_strings(self, keys: PartitionKeys, state: PartitionState) -> None:
         for chunk in _chunks(list(state.tags)):

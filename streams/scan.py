@@ -18,7 +18,8 @@ import msgspec
 
 from detectors.alert import Alert, Reason, State
 from detectors.baseline import Baseline
-from detectors.table import DAY_MS
+from detectors.hour import Sums
+from detectors.table import DAY_MS, HOUR_MS
 from streams import archive, clock
 from streams.clock import iso
 from streams.ledger import Ledger
@@ -89,6 +90,8 @@ class Result:
     alerts: tuple[bytes, ...]
     totals: Totals
     rejects_by_reason: Mapping[str, int]
+    learnt: Sums
+    """What all hours were like, the last one as far as the archive goes."""
 
     def parsed(self) -> list[dict[str, Any]]:
         """The alerts as the report and the summary want them."""
@@ -165,6 +168,8 @@ def _run(
     alerts: dict[str, bytes] = {}
     offset = 0
     ended = False
+    learnt = Sums()
+    outcome = Outcome(0, ())
     while not ended:
         batch = list(islice(records, BATCH_RECORDS))
         ended = not batch
@@ -186,8 +191,12 @@ def _run(
         while (hop_ms := monitor.next_hop()) is not None:
             outcome = monitor.assess(hop_ms)
             totals.windows += len(outcome.tags)
+            if outcome.closing is not None:
+                learnt = Sums.joined((learnt, outcome.closing.sums))
             _tell(outcome, files, ledger, alerts, told)
             files.evicted(monitor.close(outcome), ledger)
+    unfinished = monitor.hour(outcome.hop_ms // HOUR_MS, outcome.tags)
+    learnt = Sums.joined((learnt, unfinished.sums))
     files.evicted(monitor.evict(), ledger)
     files.accounts(ledger)
     lines = latest(alerts.values())
@@ -195,7 +204,7 @@ def _run(
     totals.rejects = rejects.counts.total()
     if not totals.posts:
         raise NothingReadableError(_nothing(paths, rejects.counts))
-    return Result(lines, totals, dict(rejects.counts))
+    return Result(lines, totals, dict(rejects.counts), learnt)
 
 
 def _in_time(latest_ms: int, record: archive.Record) -> archive.Record:

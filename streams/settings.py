@@ -119,6 +119,17 @@ class Settings(BaseSettings):
         _POLICY.calm_hops, ge=1, le=10_000, description="calm hops after which it resolves"
     )
 
+    baseline: str = Field("", description="file of `floodmark baseline learn` to begin with; none if empty")
+    baseline_hours: int = Field(
+        _RULES.baseline_hours, ge=0, le=8_784, description="completed hours the baseline is learnt from"
+    )
+    campaign_hours: int = Field(
+        _RULES.campaign_hours,
+        ge=0,
+        le=8_784,
+        description="hours an alert is remembered as part of a campaign",
+    )
+
     batch_posts: int = Field(500, ge=1, le=100_000, description="payloads in one micro-batch at the most")
     batch_ms: int = Field(
         200, ge=1, le=60_000, description="wall time after which a smaller micro-batch goes"
@@ -223,6 +234,8 @@ class Settings(BaseSettings):
             lateness_ms=self.lateness_s * 1_000,
             max_ahead_ms=self.max_ahead_s * 1_000,
             min_posts=self.min_posts,
+            baseline_hours=self.baseline_hours,
+            campaign_hours=self.campaign_hours,
             assessment=AssessmentPolicy(
                 min_accounts=self.min_accounts,
                 min_share=self.min_share,
@@ -257,6 +270,11 @@ class Settings(BaseSettings):
     def alerts_topic(self) -> str:
         """Alerts as JSON, keyed by id, compacted."""
         return f"{self.topic_prefix}alerts"
+
+    @property
+    def baseline_topic(self) -> str:
+        """Completed hours, partitioned as the rows, keyed by partition and hour, compacted."""
+        return f"{self.topic_prefix}baseline"
 
     @property
     def dead_topic(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from detectors.table import HOUR_MS
 from streams import clock
 from streams.settings import Settings, variable
 
@@ -25,7 +26,10 @@ SINGLE: Final = 1
 """Alerts and dead letters are few, and whoever reads them wants them in one order."""
 
 _POLL_S: Final = 0.1
-_DAY_MS: Final = 24 * 3_600_000
+RETENTION_DAYS: Final = 7
+"""How long posts and packets are kept."""
+
+_DAY_MS: Final = 24 * HOUR_MS
 _UNKNOWN_TOPIC: Final = 3
 
 
@@ -43,8 +47,8 @@ def ensure(settings: Settings) -> str | None:
     Returns
     -------
     str or None
-        The ids the broker gave the topics `posts` and `rows` when they were made; None from brokers before
-        2.8.
+        The ids the broker gave the topics `posts`, `rows` and `baseline` when they were made; None from
+        brokers before 2.8.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def ensure(settings: Settings) -> str | None:
             admin.wait_for_topics(list(missing))
         for name, count in _partitions(admin, list(wanted)).items():
             _check(name, count, settings)
-        names = [settings.posts_topic, settings.rows_topic]
+        names = [settings.posts_topic, settings.rows_topic, settings.baseline_topic]
         ids = {topic["name"]: topic.get("topic_id") for topic in admin.describe_topics(names)}
         return "/".join(str(ids[name]) for name in names) if all(ids.values()) else None
 
@@ -177,14 +181,19 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     # once, so time of append counts, whatever a producer says.
     common = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
     bounded = {**common, "retention.bytes": str(settings.retention_bytes)}
-    week = {**bounded, "retention.ms": str(7 * _DAY_MS)}
+    week = {**bounded, "retention.ms": str(RETENTION_DAYS * _DAY_MS)}
     month = {**bounded, "retention.ms": str(30 * _DAY_MS)}
     compacted = {**common, "cleanup.policy": "compact"}
     # A letter that was written twice stays once, and one that was retried goes.
     letters = {**month, "cleanup.policy": "compact,delete"}
+    # A hop that is assessed again from `rows` needs the hours it used then.
+    used_ms = max(settings.baseline_hours, settings.campaign_hours) * HOUR_MS
+    hours_ms = used_ms + (RETENTION_DAYS + 1) * _DAY_MS
+    hours = {**common, "cleanup.policy": "compact,delete", "retention.ms": str(hours_ms)}
     shape: Mapping[str, tuple[int, dict[str, str]]] = {
         settings.posts_topic: (settings.partitions, week),
         settings.rows_topic: (settings.partitions, week),
+        settings.baseline_topic: (settings.partitions, hours),
         settings.alerts_topic: (SINGLE, compacted),
         settings.dead_topic: (SINGLE, letters),
     }
@@ -218,7 +227,7 @@ def _create(admin: KafkaAdminClient, missing: Mapping[str, dict[str, Any]], sett
 
 
 def _check(name: str, count: int, settings: Settings) -> None:
-    partitioned = name in (settings.posts_topic, settings.rows_topic)
+    partitioned = name in (settings.posts_topic, settings.rows_topic, settings.baseline_topic)
     wanted = settings.partitions if partitioned else SINGLE
     if count == wanted:
         return

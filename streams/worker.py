@@ -15,8 +15,7 @@ import prometheus_client
 import redis
 from prometheus_client import CollectorRegistry
 
-from detectors.baseline import Baseline
-from streams import app, clock, topics
+from streams import app, baseline_file, clock, topics
 from streams.embedded import StartError
 from streams.ending import EXPECTED, STOPPED, fatal
 from streams.metrics import Metrics
@@ -32,7 +31,7 @@ REPEAT_S: Final = 30.0
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
+def run(settings: Settings) -> NoReturn:
     """Be a worker. Ends the process: status 0 after SIGTERM, 3 with a line that says why, 70 after a bug.
 
     Raises
@@ -42,6 +41,7 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
     """
     _log_to_stderr(settings)
     try:
+        baseline = baseline_file.of(settings)
         topic_ids = topics.ensure(settings)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
@@ -53,7 +53,7 @@ def run(settings: Settings, baseline: Baseline | None = None) -> NoReturn:
         log.critical("cannot start: %s", error)
         sys.exit(STOPPED)
     with TemporaryDirectory(prefix="floodmark-worker-") as folder:
-        built = app.build(settings, metrics, store, baseline or Baseline.prior(), Path(folder))
+        built = app.build(settings, metrics, store, baseline, Path(folder))
         runner = _Runner(built, quiet=True, override_logging=False, redirect_stdouts=False)
         runner.spinner = None  # it writes the terminal's codes into logs
         runner.execute_from_commandline()
@@ -69,7 +69,7 @@ class _Runner(faust.Worker):
 
 
 def same_topics(settings: Settings, topic_ids: str | None) -> None:
-    """Check that the state in Redis is about the topics `posts` and `rows` there are now.
+    """Check that the state in Redis is about the topics `posts`, `rows` and `baseline` there are now.
 
     A topic that was deleted and made again counts its offsets from 0: all its posts would pass for counted.
 
@@ -88,8 +88,9 @@ def same_topics(settings: Settings, topic_ids: str | None) -> None:
         known = held.decode()
     if known != topic_ids:
         raise TopicMismatchError(
-            f"topic {settings.posts_topic} or {settings.rows_topic} was made anew since the state in Redis"
-            f" was written (their ids were {known}, now they are {topic_ids}): choose another"
+            f"topic {settings.posts_topic}, {settings.rows_topic} or {settings.baseline_topic} was made"
+            f" anew since the state in Redis was written (their ids were {known}, now they are {topic_ids}):"
+            " choose another"
             f" {variable('key_prefix')} and {variable('group')}"
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
+from itertools import cycle
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,8 @@ from detectors.baseline import Baseline
 from detectors.finding import Finding
 from detectors.near_text import TextIndex
 from detectors.table import DAY_MS, ROW, Flag, Kind, Rows, Texts, Window, distinct
-from streams.monitor import Monitor, Outcome, PartitionState, Rules
+from streams.hours import Hours
+from streams.monitor import Monitor, Outcome, PartitionState, Rules, lockstep
 from streams.output import alert_json, assessment_json
 from streams.packets import Packet, pack
 from streams.posts import Post
@@ -356,23 +358,45 @@ def packets(
 def step(monitor: Monitor, packet: Packet) -> list[Outcome]:
     """Take one packet in and assess what the clock allows."""
     monitor.apply(monitor.plan(packet))
-    out = []
-    while (hop := monitor.next_hop()) is not None:
-        outcome = monitor.assess(hop)
-        out.append(outcome)
-        monitor.close(outcome)
-    return out
+    return [outcome for _, outcome in lockstep([monitor])]
 
 
-def monitor_of(sources: int = 1, rules: Rules = RULES, state: PartitionState | None = None) -> Monitor:
-    """A monitor of partition 0 with the prior as its baseline."""
-    return Monitor(0, range(sources), rules, Baseline.prior(), state)
+def monitor_of(
+    sources: int = 1, rules: Rules = RULES, state: PartitionState | None = None, hours: Hours | None = None
+) -> Monitor:
+    """A monitor of partition 0 that begins with the prior, alone unless it is given the hours of others."""
+    return Monitor(0, range(sources), rules, Baseline.prior(), state, hours)
 
 
 def run(of: Iterable[Packet], sources: int = 1, rules: Rules = RULES) -> list[Outcome]:
     """All outcomes of a fresh monitor."""
     monitor = monitor_of(sources, rules)
     return [outcome for packet in of for outcome in step(monitor, packet)]
+
+
+def run_all(
+    arrivals: Sequence[Arrival],
+    partitions: int,
+    sources: int = 1,
+    rules: Rules = RULES,
+    sizes: Sequence[int] = (50,),
+) -> list[Outcome]:
+    """All outcomes of several partitions that tell each other completed hours; hops in their order."""
+    hours = rules.hours(range(partitions))
+    monitors = [Monitor(p, range(sources), rules, Baseline.prior(), hours=hours) for p in range(partitions)]
+    sent = [
+        # Batches end at the same posts in every partition, as they do on the topic.
+        packets(
+            arrivals, sources=sources, partitions=partitions, partition=p, size=partial(next, cycle(sizes))
+        )
+        for p in range(partitions)
+    ]
+    out = []
+    for together in zip(*sent, strict=True):
+        for monitor, packet in zip(monitors, together, strict=True):
+            monitor.apply(monitor.plan(packet))
+        out += [outcome for _, outcome in lockstep(monitors)]
+    return sorted(out, key=lambda outcome: outcome.hop_ms)
 
 
 def lines(outcomes: Iterable[Outcome]) -> list[bytes]:

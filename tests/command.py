@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from unittest import mock
 
-from streams import cli, dead_cli
+from streams import baseline_cli, cli, dead_cli
 from streams.settings import PREFIX
 
 WIDTH = 200
@@ -34,7 +34,8 @@ def floodmark(*arguments: str, environ: Mapping[str, str]) -> subprocess.Complet
             exits.enter_context(mock.patch.object(sys, name, value))
         exits.enter_context(mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(), "utf-8")))
         exits.enter_context(mock.patch.dict(os.environ, {**environ, "COLUMNS": str(WIDTH)}, clear=True))
-        for console in (cli._out, cli._err, dead_cli._out, dead_cli._err):
+        modules = (cli, dead_cli, baseline_cli)
+        for console in (console for module in modules for console in (module._out, module._err)):
             exits.enter_context(mock.patch.object(console, "_width", WIDTH))
         try:
             cli.main()

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from detectors.table import HOUR_MS
+from streams.hours import Closing, encode
 from streams.news import Item
 from streams.rows_log import PacketLog
 from streams.store import lost_to_writer
@@ -49,25 +51,39 @@ class MemoryNews:
     Attributes
     ----------
     tellers : dict
-        By partition, who took it over last; several tellers of one topic share all three.
+        By partition, who took it over last; several tellers of one topic share all four.
+    hours : list of bytes
+        The topic `baseline`, in the order in which it was written.
     """
 
     told: list[tuple[int, int, Item]] = field(default_factory=list)
     register: dict[int, int] = field(default_factory=dict)
     tellers: dict[int, MemoryNews] = field(default_factory=dict)
+    hours: list[bytes] = field(default_factory=list)
 
     async def open(self, partition: int) -> None:
         self.register.setdefault(partition, 0)
         self.tellers[partition] = self
 
-    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
-        if not items:
+    async def tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None = None
+    ) -> None:
+        if not items and closing is None:
             return
         if self.tellers[partition] is not self:
             raise lost_to_writer(partition)
         if self.register[partition] < hop_ms:
             self.told += [(partition, hop_ms, item) for item in items]
+            self.hours += [] if closing is None else [encode(closing)]
             self.register[partition] = hop_ms
+
+    async def passed(self, partition: int, assessed_ms: int) -> int:
+        return max(assessed_ms, self.register.get(partition, 0)) // HOUR_MS - 1
+
+    async def repeat(self, closing: Closing) -> None:
+        if self.tellers[closing.partition] is not self:
+            raise lost_to_writer(closing.partition)
+        self.hours.append(encode(closing))
 
     async def close(self, partition: int) -> None:
         pass

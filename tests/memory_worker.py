@@ -12,6 +12,7 @@ from memory_topics import MemoryLog, MemoryNews
 from prometheus_client import CollectorRegistry
 
 from detectors.baseline import Baseline
+from streams.hours import decode
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.metrics import Metrics
 from streams.monitor import Outcome
@@ -72,6 +73,7 @@ class Shared:
     partitions: dict[int, HeldPartition] = field(default_factory=dict)
     log: MemoryLog = field(default_factory=MemoryLog)
     told: list[tuple[int, int, Item]] = field(default_factory=list)
+    hours: list[bytes] = field(default_factory=list)
     hops_told: dict[int, int] = field(default_factory=dict)
     tellers: dict[int, MemoryNews] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -123,13 +125,19 @@ class Worker:
     ----------
     loads : int
         How often it took the partition over.
+    acknowledged : int
+        The offset after the last packet that it says it counted.
+    heard : int
+        How much of the topic `baseline` it has read.
     """
 
     def __init__(self, settings: Settings, shared: Shared, at: int) -> None:
         self.at = at
         self.loads = 0
+        self.acknowledged = 0
+        self.heard = 0
         self.store = MemoryStore(shared.partitions)
-        self.news = MemoryNews(shared.told, shared.hops_told, shared.tellers)
+        self.news = MemoryNews(shared.told, shared.hops_told, shared.tellers, shared.hours)
         self._shared = shared
         self._fuse: Fuse | None = None
         self._stalled = asyncio.Event()
@@ -151,6 +159,16 @@ class Worker:
         """Count the packet at an offset; false if the worker stalls meanwhile."""
         log = self._shared.log
         return await self._until_stalled(self._take(at, log.packets[at - log.first]))
+
+    async def listen(self) -> bool:
+        """Read what was told of completed hours, to the end; false as above."""
+        return await self._until_stalled(self._listen())
+
+    @property
+    def held(self) -> bool:
+        """Whether its partition is not loaded, or a hop of it is held."""
+        owned = self._monitoring._owned.get(PARTITION)
+        return owned is None or owned.monitor is None or owned.monitor.held
 
     async def tick(self) -> bool:
         """Load the partition, if it is not; false as above."""
@@ -187,8 +205,22 @@ class Worker:
         return True
 
     async def _take(self, at: int, payload: bytes) -> None:
-        assert await self._monitoring.take(PARTITION, at, payload)
         self.at = max(self.at, at + 1)
+
+        def done() -> None:
+            self.acknowledged = max(self.acknowledged, at + 1)
+
+        await self._monitoring.take(PARTITION, at, payload, done)
+
+    async def _listen(self) -> None:
+        while True:
+            if self._monitoring.hears_again():
+                self.heard = 0
+            new = self._shared.hours[self.heard :]
+            if not new:
+                return
+            self.heard += len(new)
+            await self._monitoring.hear([decode(value) for value in new])
 
     async def _until_stalled(self, work: Awaitable[None]) -> bool:
         task, stalled = asyncio.ensure_future(work), asyncio.create_task(self._stalled.wait())
@@ -237,7 +269,7 @@ class _Burning:
         call = getattr(self._inner, name)
 
         async def burning(*arguments: Any) -> Any:
-            if name == "tell" and not arguments[-1]:
+            if name == "passed" or (name == "tell" and not arguments[-2] and arguments[-1] is None):
                 return await call(*arguments)
             await self._point(name)
             if self._seen is not None:

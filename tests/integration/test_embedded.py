@@ -109,7 +109,7 @@ def test_topics_are_made_once_and_must_fit_the_settings(tmp_path: Path) -> None:
         settings = Settings.load(kafka_url=url, partitions=3)
         topics.ensure(settings)
         topics.ensure(settings)
-        assert topics.answer(settings.kafka_servers) == ["alerts", "posts", "posts.dead", "rows"]
+        assert topics.answer(settings.kafka_servers) == ["alerts", "baseline", "posts", "posts.dead", "rows"]
         with pytest.raises(TopicMismatchError, match="topic posts has 3 partitions, 2 expected"):
             topics.ensure(Settings.load(kafka_url=url, partitions=2))
 

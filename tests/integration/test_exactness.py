@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks import found
 from detectors.table import HOUR_MS
 from streams import archive, formats, live, pipeline, reference_case, replay, scan
 from streams.live import Stack
@@ -65,7 +66,10 @@ class Way:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The beginning of a flood, copied to two hashtags more an hour later, and talk under others."""
+    """The beginning of a flood, copied to two hashtags within half an hour and to one four hours later; talk.
+
+    So alerts of several partitions belong together, and the last hours know the first ones.
+    """
     flood = [
         post
         for line in islice(reference_case.generate(seed=1, scale=0.1), 420)
@@ -76,10 +80,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         msgspec.structs.replace(
             post,
             id=f"{tag}-{post.id}",
-            time_ms=post.time_ms + shift * HOUR_MS // 4,
+            time_ms=post.time_ms + shift,
             hashtags=(tag, *(["everything"] if number % 3 else [])),
         )
-        for shift, tag in enumerate(("ferry", "toll"), 1)
+        for shift, tag in ((HOUR_MS // 4, "ferry"), (HOUR_MS // 2, "toll"), (4 * HOUR_MS, "pier"))
         for number, post in enumerate(flood)
     ]
     talk = [
@@ -103,7 +107,10 @@ def posts(path: Path) -> list[archive.Record]:
 def scanned(path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, ...]:
     """The alerts of a scan: three hashtags at least, so that there is something to compare."""
     alerts = scan.scan([str(path)], tmp_path_factory.mktemp("scan"), RULES).alerts
-    assert len({msgspec.json.decode(alert)["hashtag"] for alert in alerts}) >= 3
+    read = [msgspec.json.decode(alert) for alert in alerts]
+    assert len({alert["hashtag"] for alert in read}) >= 4
+    assert len({alert["campaign"]["id"] for alert in read}) == 1, "it is one flood"
+    assert len({alert["baseline"] for alert in read}) > 1, "some of them were judged by what was learnt"
     return tuple(alerts)
 
 
@@ -192,3 +199,6 @@ def assert_told(
     assert latest(told) == scanned
     assert by_hashtag(told) == news
     assert len(told) == sum(map(len, news.values())), "without a restart nothing is told twice"
+    _, closed = found.hours_told(running.settings, asks_ends=running.settings.transactions)
+    hours = [hour for of_partition in closed.values() for hour in of_partition]
+    assert len(hours) == len(set(hours)) >= 4

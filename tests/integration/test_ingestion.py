@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,8 +20,9 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from detectors.baseline import Baseline
-from streams import clock, embedded, formats
+from streams import clock, embedded, formats, hours
 from streams.ending import BUG, STOPPED
+from streams.hours import Closing
 from streams.ingestion import DeadShare, Ingestion, TooManyDead, within_limit
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.metrics import Metrics
@@ -194,9 +196,25 @@ def packet(start: int, end: int, *, ended: bool = False) -> bytes:
     return encode(pack(posts, 0, start, end, 1, ended=ended)[0])
 
 
+async def counts(owned: Monitoring, at: int, payload: bytes) -> bool:
+    """Hand a packet over, and all that is told of completed hours; whether it is acknowledged."""
+    acknowledged: list[int] = []
+    await owned.take(0, at, payload, lambda: acknowledged.append(at))
+    await hear(owned)
+    return acknowledged == [at]
+
+
+async def hear(owned: Monitoring) -> None:
+    told: Any = owned._news
+    heard = -1
+    while heard < len(told.hours):
+        heard = len(told.hours)
+        await owned.hear([hours.decode(value) for value in told.hours])
+
+
 async def test_missing_offsets_stop_the_monitor() -> None:
     owned = monitoring(Settings.load(partitions=1))
-    assert await owned.take(0, 0, packet(0, 5))
+    assert await counts(owned, 0, packet(0, 5))
     with pytest.raises(Gap, match="2 offsets are missing"):
         await owned.take(0, 1, packet(7, 9))
 
@@ -204,14 +222,14 @@ async def test_missing_offsets_stop_the_monitor() -> None:
 async def test_a_partition_that_went_to_another_worker_is_left_alone() -> None:
     owned = monitoring(Settings.load(partitions=1))
     await owned.release()
-    assert not await owned.take(0, 0, packet(0, 5))
+    assert not await counts(owned, 0, packet(0, 5))
 
 
 async def test_the_end_is_told_once_after_the_last_hop() -> None:
     broker = Broker()
     broker.release.set()
     owned = monitoring(Settings.load(partitions=1), broker=broker)
-    await owned.take(0, 0, packet(0, 5, ended=True))
+    assert await counts(owned, 0, packet(0, 5, ended=True))
     await owned.tick()
     assert [(topic, headers) for topic, _, _, headers in broker.sent] == [("alerts", {PUNCTUATION: END})]
 
@@ -254,7 +272,7 @@ async def test_packets_that_never_came_are_read_from_the_topic() -> None:
     settings, store, rows = Settings.load(partitions=1), MemoryStore(), MemoryLog(sent)
     owned = monitoring(settings, store, rows=rows)
     for at in (0, 1, 6, 7):
-        assert await owned.take(0, at, sent[at])
+        assert await counts(owned, at, sent[at])
     state = await store.load(0)
     assert (state.marks, state.next) == ({0: 40}, 8)
 
@@ -276,10 +294,22 @@ async def test_state_that_the_store_lost_is_counted_again_from_the_topic(lost: s
             held.update(older)
             rows.group = at
             second = monitoring(settings, MemoryStore(held), rows=rows, news=news)
-        assert await first.take(0, at, payload)
-        assert await second.take(0, at, payload)
+        assert await counts(first, at, payload)
+        assert await counts(second, at, payload)
     assert_same(await whole.load(0), await MemoryStore(held).load(0))
     assert len(news.told) == len({(hop_ms, item.key) for _, hop_ms, item in news.told})
+
+
+async def test_a_topic_of_hours_that_was_lost_holds_nobody_up() -> None:
+    settings = Settings.load(partitions=1, min_posts=1, hold_hops=1)
+    batches = [posts_of(range(n, n + 5)) for n in range(0, 400, 5)]
+    sent = [encode(pack(posts, 0, posts[0][0], posts[-1][0] + 1, 1)[0]) for posts in batches]
+    held, news, rows = dict[int, HeldPartition](), MemoryNews(), MemoryLog(sent)
+    for at, payload in enumerate(sent):
+        if at % 40 == 0:
+            news.hours.clear()
+            owned = monitoring(settings, MemoryStore(held), rows=rows, news=news)
+        assert await counts(owned, at, payload)
 
 
 class Leaving(MemoryNews):
@@ -289,8 +319,10 @@ class Leaving(MemoryNews):
     owner: Monitoring
     leaving: asyncio.Task[None] | None = None
 
-    async def tell(self, partition: int, hop_ms: int, items: Sequence[Item]) -> None:
-        await super().tell(partition, hop_ms, items)
+    async def tell(
+        self, partition: int, hop_ms: int, items: Sequence[Item], closing: Closing | None = None
+    ) -> None:
+        await super().tell(partition, hop_ms, items, closing)
         self.hops += 1
         if self.hops == 3:
             self.leaving = asyncio.create_task(self.owner.release())
@@ -305,13 +337,17 @@ async def test_a_partition_is_handed_over_between_two_hops() -> None:
     settings = Settings.load(partitions=1, min_posts=1, hold_hops=1)
     whole, handed, news = MemoryStore(), dict[int, HeldPartition](), Leaving()
     payload = encode(pack(posts_of(range(100)), 0, 0, 100, 1)[0])
-    assert await monitoring(settings, whole).take(0, 0, payload)
-    news.owner = monitoring(settings, MemoryStore(handed), news=news)
-    assert await news.owner.take(0, 0, payload)
+    assert await counts(monitoring(settings, whole), 0, payload)
+    news.owner, acknowledged = monitoring(settings, MemoryStore(handed), news=news), list[int]()
+    await news.owner.take(0, 0, payload, lambda: acknowledged.append(0))
+    await hear(news.owner)
     assert news.hops == 3
     assert news.leaving is not None
     await news.leaving
-    await monitoring(settings, MemoryStore(handed)).tick()
+    assert acknowledged == [0]
+    following = monitoring(settings, MemoryStore(handed), news=news)
+    await following.tick()
+    await hear(following)
     assert_same(await whole.load(0), await MemoryStore(handed).load(0))
 
 
@@ -338,7 +374,7 @@ async def test_windows_that_reach_into_what_is_lost_for_good_are_not_assessed() 
     rows = MemoryLog(sent[20:], first=20, group=30)
     owned = monitoring(settings, store, rows=rows, metrics=Metrics(registry))
     for at in range(30, 40):
-        assert await owned.take(0, at, sent[at])
+        assert await counts(owned, at, sent[at])
     state = await store.load(0)
     first_kept_ms = batches[20][0][1].time_ms
     assert state.covered_ms is not None
@@ -360,7 +396,7 @@ async def test_a_redis_that_comes_back_in_time_costs_nothing(
     port = free_port(tmp_path)
     settings = Settings.load(partitions=1, redis_url=f"redis://127.0.0.1:{port}/0")
     async with redis_store(settings) as store:
-        taking = asyncio.create_task(monitoring(settings, store).take(0, 0, packet(0, 5)))
+        taking = asyncio.create_task(counts(monitoring(settings, store), 0, packet(0, 5)))
         while "is away" not in caplog.text:
             await asyncio.sleep(0)
         with embedded.redis_server(tmp_path, port):
@@ -383,7 +419,7 @@ def test_state_about_a_topic_that_was_deleted_is_not_mistaken_for_this_one(tmp_p
         settings = Settings.load(redis_url=url)
         same_topics(settings, "first")
         same_topics(settings, "first")
-        with pytest.raises(TopicMismatchError, match="topic posts or rows was made anew"):
+        with pytest.raises(TopicMismatchError, match="topic posts, rows or baseline was made anew"):
             same_topics(settings, "second")
 
 

@@ -37,6 +37,7 @@ def test_the_topics_are_made_as_documented_and_the_doctor_finds_nothing(kafka: N
     assert counts == {
         "made.posts": PARTITIONS,
         "made.rows": PARTITIONS,
+        "made.baseline": PARTITIONS,
         "made.alerts": 1,
         "made.posts.dead": 1,
     }
@@ -45,14 +46,16 @@ def test_the_topics_are_made_as_documented_and_the_doctor_finds_nothing(kafka: N
     assert {name: config["cleanup.policy"] for name, config in made.items()} == {
         "made.posts": "delete",
         "made.rows": "delete",
+        "made.baseline": "compact,delete",
         "made.alerts": "compact",
         "made.posts.dead": "compact,delete",
     }
     kept = {name: int(config["retention.ms"]) // DAY_MS for name, config in made.items()}
     assert (kept["made.posts"], kept["made.rows"], kept["made.posts.dead"]) == (7, 7, 30)
+    assert kept["made.baseline"] == 38
     assert made["made.posts"]["retention.bytes"] == str(running.settings.retention_bytes)
     about_topics = [check for check in checks if "made." in check.name]
-    assert len(about_topics) == 6
+    assert len(about_topics) == 7
     assert all(check.status is Status.OK for check in about_topics)
     assert not [check for check in checks if check.failed]
 

@@ -19,7 +19,7 @@ from detectors.baseline import Baseline
 from streams import archive, clock, live, pipeline, replay
 from streams.ending import STOPPED
 from streams.live import Stack
-from streams.monitor import Monitor
+from streams.monitor import Monitor, lockstep
 from streams.output import alert_json
 from streams.pipeline import Message
 from streams.settings import Settings
@@ -51,7 +51,8 @@ def replayed(path: Path, partitions: int, posts_per_message: int) -> Topic:
 def in_process(topic: Topic, batch: int = 7) -> list[bytes]:
     """The news of all partitions without broker, worker or store."""
     count = len(topic.partitions)
-    monitors = [Monitor(p, range(count), RULES, Baseline.prior()) for p in range(count)]
+    hours = RULES.hours(range(count))
+    monitors = [Monitor(p, range(count), RULES, Baseline.prior(), hours=hours) for p in range(count)]
     waiting = [deque(messages) for messages in topic.partitions]
     news: list[bytes] = []
     while any(waiting):
@@ -66,10 +67,8 @@ def fold(taken: Sequence[Message], source: int, monitors: Sequence[Monitor]) -> 
     packets = pipeline.ingest(taken, source, taken[0].offset, len(monitors)).packets
     for packet, monitor in zip(packets, monitors, strict=True):
         monitor.apply(monitor.plan(packet))
-        while (hop_ms := monitor.next_hop()) is not None:
-            outcome = monitor.assess(hop_ms)
-            yield from (alert_json(t.alert) for t in outcome.tags if t.alert and t.reason.is_news)
-            monitor.close(outcome)
+    for _, outcome in lockstep(monitors):
+        yield from (alert_json(t.alert) for t in outcome.tags if t.alert and t.reason.is_news)
 
 
 def by_hashtag(news: Iterable[bytes]) -> dict[str, list[bytes]]:

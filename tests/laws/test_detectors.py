@@ -27,6 +27,7 @@ from builders import (
     packets,
     repost_flood,
     run,
+    run_all,
     step,
     table,
     talk,
@@ -255,13 +256,8 @@ def test_number_of_partitions_changes_nothing(partitions: int) -> None:
         *without(talk(seed=5, accounts=30, first=300), hashtags=tags[3:]),
     ]
     alone = run(packets(in_order(posts)))
-    spread = []
-    for partition in range(partitions):
-        sent = packets(in_order(posts), partitions=partitions, partition=partition)
-        assert {h for p in sent for h in p.hashtags} == {
-            t for t in tags if partition_of(t, partitions) == partition
-        }
-        spread += run(sent)
+    spread = run_all(in_order(posts), partitions)
+    assert len({partition_of(t, partitions) for t in tags}) > 1
     assert sorted(lines(spread)) == sorted(lines(alone))
     assert {t.assessment.hashtag for o in alone for t in o.tags if t.alert is not None} == {"toll", "ferry"}
 

@@ -30,8 +30,11 @@ from detectors.alert import Reason
 from detectors.baseline import Baseline
 from detectors.table import DAY_MS
 from streams import monitoring
+from streams.hours import Hours
+from streams.hours import decode as decode_hour
+from streams.hours import encode as encode_hour
 from streams.memory_store import HeldPartition, MemoryStore
-from streams.monitor import Monitor, Outcome, PartitionState
+from streams.monitor import Monitor, Outcome, PartitionState, lockstep
 from streams.output import alert_json
 from streams.packets import Packet, encode, pack, stretches
 from streams.pipeline import BEGIN, END
@@ -110,8 +113,11 @@ def posts_of(day: int, seed: int) -> tuple[Post, ...]:
     )
 
 
-def monitor_of(sources: int, state: PartitionState | None = None) -> Monitor:
-    return Monitor(PARTITION, range(sources), settings_of(sources).rules(), Baseline.prior(), state)
+def monitor_of(
+    sources: int, state: PartitionState | None = None, hours: Hours | None = None, partition: int = PARTITION
+) -> Monitor:
+    rules = settings_of(sources).rules()
+    return Monitor(partition, range(sources), rules, Baseline.prior(), state, hours)
 
 
 def hops(monitor: Monitor) -> Iterator[Outcome]:
@@ -154,11 +160,25 @@ def plain_tags(state: PartitionState) -> dict[str, Any]:
     }
 
 
+def of_neighbour(packet: Packet, partition: int) -> Packet:
+    """What another partition gets: the next one the same rows under other hashtags, the others none."""
+    if partition == PARTITION + 1:
+        return msgspec.structs.replace(packet, hashtags=[f"{name}s" for name in packet.hashtags])
+    source, start, end = packet.source, packet.start, packet.end
+    said = {name: getattr(packet, name) for name in ("idle", "begun", "ended")}
+    (empty,) = pack([], source, start, end, 1, **said)
+    return msgspec.structs.replace(empty, clock=packet.clock)
+
+
 class Fold:
-    """What one monitor makes of the log, each packet once and in order.
+    """What one monitor makes of the log, each packet once and in order, beside those of other partitions.
 
     Attributes
     ----------
+    closings : list of bytes
+        What it says of hours, in order.
+    neighbours : list of pairs
+        After how many packets the others said what of theirs.
     states : list
         After so many packets, as `plain` gives it.
     news : list
@@ -172,7 +192,11 @@ class Fold:
     """
 
     def __init__(self, sources: int) -> None:
-        self.monitor = monitor_of(sources)
+        self.hours = settings_of(sources).rules().hours(range(sources))
+        self.monitors = [monitor_of(sources, None, self.hours, partition) for partition in range(sources)]
+        self.monitor = self.monitors[PARTITION]
+        self.closings: list[bytes] = []
+        self.neighbours: list[tuple[int, bytes]] = []
         self.states = [_copied(self.monitor.state)]
         self.news: list[News] = []
         self.told = [0]
@@ -182,12 +206,29 @@ class Fold:
     def add(self, packet: Packet) -> None:
         delta = self.monitor.plan(packet, self.end)
         self.monitor.apply(delta)
-        for outcome in hops(self.monitor):
-            self.hops[outcome.hop_ms] = lines([outcome])
-            self.news += news(outcome)
+        for partition, monitor in enumerate(self.monitors):
+            if monitor is not self.monitor:
+                monitor.apply(monitor.plan(of_neighbour(packet, partition)))
+        for monitor, outcome in lockstep(self.monitors):
+            self._went_on(monitor, outcome)
+        assert not any(monitor.held for monitor in self.monitors)
         self.late += delta.late_rows
         self.told.append(len(self.news))
         self.states.append(_copied(self.monitor.state))
+
+    def _went_on(self, monitor: Monitor, outcome: Outcome) -> None:
+        closing = [] if outcome.closing is None else [encode_hour(outcome.closing)]
+        if monitor is not self.monitor:
+            self.neighbours += [(self.end + 1, value) for value in closing]
+            return
+        self.closings += closing
+        self.hops[outcome.hop_ms] = lines([outcome])
+        self.news += news(outcome)
+
+    def brought(self) -> tuple[dict[int, list[bytes]], list[bytes]]:
+        """What does not depend on how posts were cut into packets: hops and hours that held something."""
+        hops = {hop_ms: told for hop_ms, told in self.hops.items() if told}
+        return hops, [value for value in self.closings if not decode_hour(value).empty]
 
     @property
     def end(self) -> int:
@@ -259,6 +300,9 @@ class Exactness(RuleBasedStateMachine):
         self.acknowledged = 0
         self.assessed: set[int] = set()
         self.checked: dict[str, Any] = {}
+        self.deaf = False
+        self.lag = 0
+        self.neighbours_told = 0
         self.owner = self.start_worker()
 
     def posts_today(self) -> list[Arrival]:
@@ -339,6 +383,21 @@ class Exactness(RuleBasedStateMachine):
     @rule()
     def tick(self) -> None:
         self.attempt(self.owner, self.owner.tick())
+        self.hear()
+
+    @rule(deaf=st.booleans(), lag=st.sampled_from((0, 3, 10, 40)), some=PROGRESS)
+    def hours_come_late(self, deaf: bool, lag: int, some: Progress) -> None:
+        """From now on the owner reads no hours, or the other partitions are so many packets behind."""
+        self.deaf, self.lag = deaf, lag
+        self.go_on(some)
+
+    def hear(self) -> None:
+        """What the other partitions say of hours is told, and the owner reads it."""
+        told = [value for at, value in self.fold.neighbours if at <= self.fold.end - self.lag]
+        self.shared.hours += told[self.neighbours_told :]
+        self.neighbours_told = max(self.neighbours_told, len(told))
+        if not self.deaf:
+            self.attempt(self.owner, self.owner.listen())
 
     @rule(back=st.integers(0, 8))
     def commit_offset(self, back: int) -> None:
@@ -348,8 +407,12 @@ class Exactness(RuleBasedStateMachine):
     def hand(self, at: int) -> None:
         """Give the owner a packet: once it is done with it, all that this allowed was told."""
         self.copies = [*self.copies, self.shared.copied()][-COPIES:]
-        if self.attempt(self.owner, self.owner.take(at)):
-            self.acknowledged = max(self.acknowledged, at + 1)
+        owner = self.owner
+        done = self.attempt(owner, owner.take(at))
+        self.hear()
+        self.acknowledged = max(self.acknowledged, owner.acknowledged)
+        if done and self.owner is owner and not owner.held:
+            assert owner.acknowledged >= at + 1
             assert len(self.shared.told) >= self.fold.told[at + 1]
 
     def attempt(self, worker: Worker, work: Any) -> bool:
@@ -419,16 +482,18 @@ class Exactness(RuleBasedStateMachine):
     def wake_zombie(self, which: int) -> None:
         """It goes on; where another one has taken over, it changes nothing, unless it takes over again."""
         zombie = self.zombies.pop(which % len(self.zombies))
-        loads, stored, told = zombie.loads, self.stored(), len(self.shared.told)
+        loads, stored = zombie.loads, self.stored()
+        told = len(self.shared.told), len(self.shared.hours)
         may_write, may_tell = self.shared.writer is zombie.store, self.shared.teller is zombie.news
         if zombie.stalled:
             self.attempt(zombie, zombie.wake())
         elif self.shared.log.first <= zombie.at < self.fold.end:
-            done = self.attempt(zombie, zombie.take(zombie.at))
-            assert not done or may_write or zombie.loads > loads
+            before = zombie.acknowledged
+            self.attempt(zombie, zombie.take(zombie.at))
+            assert zombie.acknowledged == before or may_write or zombie.loads > loads
         if zombie.loads == loads:
             assert may_write or self.stored() == stored
-            assert may_tell or len(self.shared.told) == told
+            assert may_tell or (len(self.shared.told), len(self.shared.hours)) == told
 
     # ------------------------------------------------------------------------------------------ store
 
@@ -487,8 +552,19 @@ class Exactness(RuleBasedStateMachine):
         self.sound = True
 
     def check_told(self) -> None:
+        hours, wanted = self.hours_told(), [v for v in self.fold.closings if not decode_hour(v).empty]
+        assert hours == wanted[: len(hours)]
         told = [(hop_ms, item.key, item.value) for _, hop_ms, item in self.shared.told]
         assert told == self.fold.news[: len(told)]
+
+    def hours_now(self) -> list[bytes]:
+        """All that the partition said of hours."""
+        return [value for value in self.shared.hours if decode_hour(value).partition == PARTITION]
+
+    def hours_told(self) -> list[bytes]:
+        """What the partition said of hours that held something; the rest it may repeat."""
+        told = [(decode_hour(value), value) for value in self.shared.hours]
+        return [value for hour, value in told if hour.partition == PARTITION and not hour.empty]
 
     def check_outcomes(self) -> None:
         """Whoever assesses a hop, and however often, gets the same."""
@@ -501,7 +577,7 @@ class Exactness(RuleBasedStateMachine):
         """What is stored, with the hops that it allows, is the fold of the log up to there."""
         stored = self.stored()
         if stored != self.checked:
-            monitor = monitor_of(self.sources, self.loaded())
+            monitor = monitor_of(self.sources, self.loaded(), self.fold.hours)
             monitor.sweep()
             for _ in hops(monitor):
                 pass
@@ -537,6 +613,7 @@ class Exactness(RuleBasedStateMachine):
     def end(self) -> None:
         """Everything is posted, ends, is packed and delivered."""
         self.owner.arm(None)
+        self.deaf, self.lag = False, 0
         while self.zombies:
             self.wake_zombie(0)
         self.post(len(self.coming))
@@ -550,6 +627,9 @@ class Exactness(RuleBasedStateMachine):
     def check_end(self) -> None:
         assert self.stored() == self.fold.states[-1]
         assert len(self.shared.told) == len(self.fold.news)
+        assert self.hours_told() == [v for v in self.fold.closings if not decode_hour(v).empty]
+        last = [max(decode_hour(v).through for v in of) for of in (self.hours_now(), self.fold.closings)]
+        assert last[0] == last[1]
         assert self.assessed == set(self.fold.hops)
         assert self.shared.ends[-1] == len(self.shared.told)
         self.check_posts()
@@ -557,13 +637,11 @@ class Exactness(RuleBasedStateMachine):
     def check_posts(self) -> None:
         """The posts alone, each once and in other packets: the same assessments, alerts and windows."""
         assert not self.fold.late
-        monitor = monitor_of(self.sources)
-        brought = {}
+        other = Fold(self.sources)
         for packet in self.alone():
-            monitor.apply(monitor.plan(packet))
-            brought |= {outcome.hop_ms: lines([outcome]) for outcome in hops(monitor)}
-        assert brought == self.fold.hops
-        assert plain_tags(monitor.state) == self.fold.states[-1]["tags"]
+            other.add(packet)
+        assert other.brought() == self.fold.brought()
+        assert other.states[-1]["tags"] == self.fold.states[-1]["tags"]
 
     def alone(self) -> Iterator[Packet]:
         """All posts, with the rows of each only where it comes first; clocks go by the others too."""
@@ -656,6 +734,18 @@ def test_the_day_of_the_machines_has_alerts_that_fire_grow_and_end(seed: int) ->
         if tag.reason.is_news
     ]
     assert set(told) == {Reason.FIRED, Reason.GREW, Reason.RESOLVED}
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_alerts_of_the_machines_are_found_to_belong_to_those_of_another_partition(seed: int) -> None:
+    fold = Fold(2)
+    ranked = sorted([one for day in (0, 1) for one in posts_of(day, seed)], key=lambda p: p.time_ms)
+    for packet in packets([(i % 2, one) for i, one in enumerate(ranked)], sources=2):
+        fold.add(packet)
+    campaigns = [msgspec.json.decode(value)["campaign"] for _, _, value in fold.news]
+    assert campaigns[0]["hashtags"] == [HASHTAG]
+    assert {HASHTAG, f"{HASHTAG}s"} <= set(campaigns[-1]["hashtags"])
+    assert any(tally.cells.size for tally in fold.hours.every().tallies)
 
 
 def step_of(monitor: Monitor, packet: Packet) -> Iterator[Outcome]:

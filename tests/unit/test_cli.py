@@ -16,7 +16,7 @@ from streams import reference_case
 from streams.formats import encode
 from streams.posts import Post
 
-COMMANDS = ("scan", "demo", "up", "worker", "replay", "doctor", "reference-case", "dead")
+COMMANDS = ("scan", "demo", "up", "worker", "replay", "doctor", "reference-case", "dead", "baseline")
 
 
 def started(
@@ -143,3 +143,58 @@ def test_scan_without_alerts_ends_well_and_says_so(tmp_path: Path) -> None:
 
 def test_a_case_that_cannot_be_built_says_why(tmp_path: Path) -> None:
     assert "0.001" in complaint(floodmark("reference-case", str(tmp_path), "--scale", "0.001"))
+
+
+def archive_of(folder: Path, seed: int = 3) -> Path:
+    path = folder / "posts.jsonl"
+    path.write_bytes(b"".join(reference_case.generate(seed=seed, scale=0.05)))
+    return path
+
+
+def test_a_baseline_that_was_learnt_is_used_and_named_in_the_alert(tmp_path: Path) -> None:
+    path, learnt = archive_of(tmp_path), tmp_path / "ordinary.json"
+    done = floodmark("baseline", "learn", str(path), "--out", str(learnt))
+    assert done.returncode == 0, done.stderr
+    digest = json.loads(learnt.read_bytes())["digest"]
+    assert f"learnt-{digest} is in {learnt}" in done.stdout
+    again = tmp_path / "again.json"
+    floodmark("baseline", "learn", str(path), "--out", str(again))
+    assert again.read_bytes() == learnt.read_bytes()
+    options = ("--hop-s", "600", "--json", "--out", str(tmp_path / "out"))
+    done = floodmark("scan", str(path), *options, "--baseline", str(learnt))
+    assert done.returncode == 0, done.stderr
+    (alert,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert alert["baseline"].split("+")[0] == f"learnt-{digest}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        ("{}", "holds no baseline"),
+        ('{"version":9,"digest":"","days":[[],[]],"clients":[[],[]],"following":[[],[]],"gaps":[[],[]],'
+         '"copies":[0,0,0]}', "is of version 9"),
+        ('{"version":1,"digest":"x","days":[[1],[1]],"clients":[[],[]],"following":[[],[]],"gaps":[[],[]],'
+         '"copies":[0,0,0]}', "was changed"),
+    ],
+)  # fmt: skip
+def test_a_file_that_holds_no_baseline_is_named(tmp_path: Path, content: str | None, said: str) -> None:
+    (tmp_path / "posts.jsonl").write_bytes(post())
+    path = tmp_path / "ordinary.json"
+    if content is not None:
+        path.write_text(content)
+    done = floodmark(
+        "scan", str(tmp_path / "posts.jsonl"), "--out", str(tmp_path / "out"), "--baseline", str(path)
+    )
+    assert done.returncode == 2
+    assert "FLOODMARK_BASELINE" in complaint(done)
+    assert said in complaint(done)
+    assert "floodmark baseline learn" in complaint(done)
+
+
+def test_nothing_can_be_learnt_from_posts_without_hashtags(tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_bytes(post())
+    done = floodmark("baseline", "learn", str(tmp_path / "posts.jsonl"), "--out", str(tmp_path / "b.json"))
+    assert done.returncode == 2
+    assert "no post has a hashtag" in complaint(done)
+    assert not (tmp_path / "b.json").exists()

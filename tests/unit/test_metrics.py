@@ -15,7 +15,7 @@ from streams.metrics import CATEGORIES, Metrics, category
 from streams.posts import InvalidPost
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
-BASE_UNITS = ("_total", "_seconds", "_rows", "_tags", "_alerts", "_sources")
+BASE_UNITS = ("_total", "_seconds", "_rows", "_tags", "_alerts", "_sources", "_packets")
 
 
 def all_of(metrics: Metrics) -> dict[str, MetricWrapperBase]:

@@ -33,6 +33,8 @@ def test_every_policy_field_can_be_set() -> None:
         lateness_s=10,
         max_ahead_s=5,
         min_posts=7,
+        baseline_hours=24,
+        campaign_hours=48,
         min_accounts=9,
         min_share=0.5,
         max_p_value=0.01,
@@ -145,6 +147,7 @@ def test_topics_and_brokers_follow_from_the_settings() -> None:
     assert settings.kafka_servers == ("a:1", "b:22")
     topics = (settings.posts_topic, settings.rows_topic, settings.alerts_topic, settings.dead_topic)
     assert topics == ("lab.posts", "lab.rows", "lab.alerts", "lab.posts.dead")
+    assert settings.baseline_topic == "lab.baseline"
 
 
 def test_the_document_lists_every_setting_with_its_default() -> None:

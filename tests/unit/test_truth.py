@@ -55,6 +55,7 @@ def test_a_truth_holds_something_of_every_kind() -> None:
         "summary",
         "score",
         "alert",
+        "hour",
     }
     assert len(NEWS) > 2
 
@@ -70,7 +71,9 @@ def test_messages_of_other_sizes_and_posts_sent_twice_differ_in_their_offsets_on
     assert not differences(EXPECTED, found, EXPECTED.alerts(), without=truth.OFFSETS)
 
 
-@pytest.mark.parametrize("kind", ["hop", "mark", "clock", "rows", "string", "open alert", "summary", "alert"])
+@pytest.mark.parametrize(
+    "kind", ["hop", "mark", "clock", "rows", "string", "open alert", "summary", "alert", "hour"]
+)
 def test_a_fact_that_is_missing_and_one_too_many_are_found(kind: str) -> None:
     fact = next(fact for fact in EXPECTED.facts if fact.kind == kind)
     less = {other: value for other, value in EXPECTED.facts.items() if other != fact}

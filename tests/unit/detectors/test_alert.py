@@ -63,7 +63,8 @@ def test_reasons(hops: tuple[int | None, ...], reasons: str) -> None:
 
 
 def test_news_is_what_changes_for_a_reader() -> None:
-    assert {reason for reason in Reason if reason.is_news} == {Reason.FIRED, Reason.GREW, Reason.RESOLVED}
+    news = {reason for reason in Reason if reason.is_news}
+    assert news == {Reason.FIRED, Reason.GREW, Reason.JOINED, Reason.RESOLVED}
 
 
 def test_one_hop_is_enough_if_so_configured() -> None:

@@ -1,0 +1,193 @@
+"""Completed hours are the same for any partitions, batches and restarts, and so is all that uses them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import pytest
+from builders import (
+    HASHTAG,
+    RULES,
+    flood,
+    in_order,
+    jumbled,
+    lines,
+    packets,
+    run_all,
+    talk,
+    without,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.baseline import Baseline
+from detectors.hour import Sums
+from detectors.table import DAY_MS, HOUR_MS
+from streams.hours import Closing, decode, encode
+from streams.monitor import Monitor, Outcome, lockstep
+from streams.packets import partition_of
+from streams.posts import Post
+
+TAGS: Final = (HASHTAG, "toll", "ferry", "gulls")
+
+
+def moved(posts: Sequence[Post], by_ms: int, name: str) -> list[Post]:
+    return [msgspec.structs.replace(p, id=f"{p.id}{name}", time_ms=p.time_ms + by_ms) for p in posts]
+
+
+def several_hours() -> list[Post]:
+    """Two tags that one flood takes at once, a third that it takes five hours later, and again days later."""
+    taken = flood(accounts=20)
+    return [
+        *without(talk(accounts=40), hashtags=TAGS[:2]),
+        *without(talk(seed=5, accounts=30, first=300), hashtags=TAGS[3:]),
+        *without(taken, hashtags=TAGS[:2]),
+        *moved(without(talk(seed=6, accounts=20, first=400), hashtags=TAGS[2:]), 5 * HOUR_MS, "5"),
+        *moved(without(taken, hashtags=TAGS[2:3]), 5 * HOUR_MS, "5"),
+        *moved(without(taken, hashtags=TAGS[:1]), 4 * DAY_MS, "4"),
+    ]
+
+
+POSTS: Final = several_hours()
+EXPECTED: Final = run_all(in_order(POSTS), 1)
+
+
+def sums(outcomes: Sequence[Outcome]) -> dict[int, str]:
+    """By hour, what all partitions together counted."""
+    told: dict[int, list[Sums]] = {}
+    for outcome in outcomes:
+        if outcome.closing is not None and not outcome.closing.sums.empty:
+            told.setdefault(outcome.closing.through, []).append(outcome.closing.sums)
+    return {hour: Sums.joined(parts).digest for hour, parts in told.items()}
+
+
+def traces(outcomes: Sequence[Outcome]) -> list[bytes]:
+    closings = [outcome.closing for outcome in outcomes if outcome.closing is not None]
+    return sorted(msgspec.json.encode((c.through, trace)) for c in closings for trace in c.traces)
+
+
+def same(outcomes: Sequence[Outcome]) -> None:
+    assert sorted(lines(outcomes)) == sorted(lines(EXPECTED))
+    assert sums(outcomes) == sums(EXPECTED)
+    assert traces(outcomes) == traces(EXPECTED)
+
+
+def told() -> list[dict[str, object]]:
+    """What readers were told, in order."""
+    out = []
+    for line in lines(EXPECTED):
+        reason, _, alert = line.partition(b" ")
+        if reason.isalpha():
+            out.append({"reason": reason.decode(), **msgspec.json.decode(alert)})
+    return out
+
+
+def test_the_archive_of_these_laws_has_hours_that_are_used_and_campaigns_that_are_joined() -> None:
+    news = told()
+    assert {one["hashtag"] for one in news} == set(TAGS[:3])
+    assert len({one["campaign"]["id"] for one in news if one["reason"] == "resolved"}) == 1  # type: ignore[index]
+    assert "joined" in {one["reason"] for one in news}
+    assert {one["baseline"] for one in news} > {"prior-2"}
+    assert len(sums(EXPECTED)) == 4
+
+
+@pytest.mark.parametrize("partitions", [2, 4])
+def test_number_of_partitions_changes_nothing(partitions: int) -> None:
+    assert len({partition_of(tag, partitions) for tag in TAGS}) > 1
+    same(run_all(in_order(POSTS), partitions))
+
+
+@settings(max_examples=4)
+@given(seed=st.integers(0, 2**32), sources=st.integers(1, 3), most=st.sampled_from((1, 7, 300)))
+def test_packets_sources_and_arrival_within_lateness_change_nothing(
+    seed: int, sources: int, most: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    arrivals = jumbled(POSTS, rng, sources, RULES.lateness_ms)
+    same(run_all(arrivals, 2, sources, sizes=rng.integers(1, most + 1, 99).tolist()))
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_a_partition_that_is_far_behind_is_waited_for_and_changes_nothing(behind: int) -> None:
+    """It gets one packet whenever the other one has all that it may count."""
+    hours = RULES.hours(range(2))
+    monitors = [Monitor(p, range(1), RULES, Baseline.prior(), hours=hours) for p in range(2)]
+    sent = [packets(in_order(POSTS), partitions=2, partition=p) for p in range(2)]
+    waiting, out, held = [list(one) for one in sent], list[Outcome](), False
+    while any(waiting):
+        for partition in (1 - behind, behind):
+            monitor = monitors[partition]
+            while waiting[partition] and not monitor.held:
+                monitor.apply(monitor.plan(waiting[partition].pop(0)))
+                out += [outcome for _, outcome in lockstep([monitor])]
+                if partition == behind:
+                    break  # one packet, then the other one may go on
+            held |= monitor.held
+    out += [outcome for _, outcome in lockstep(monitors)]
+    assert held
+    assert not any(monitor.held for monitor in monitors)
+    same(sorted(out, key=lambda outcome: outcome.hop_ms))
+
+
+@pytest.mark.parametrize("cut", range(3, 60, 9))
+def test_a_partition_that_is_resumed_in_the_middle_of_an_hour_closes_it_with_the_same_bytes(cut: int) -> None:
+    hours = RULES.hours(range(1))
+    monitor = Monitor(0, range(1), RULES, Baseline.prior(), hours=hours)
+    out: list[Outcome] = []
+    for number, packet in enumerate(packets(in_order(POSTS), size=lambda: 40)):
+        if number % 20 == cut % 20:
+            state = copy.deepcopy(monitor.state)
+            for tag in state.tags.values():
+                # As a store gives them back: in one piece, in any order.
+                tag.buckets = {b: [np.concatenate(parts)[::-1]] for b, parts in tag.buckets.items()}
+            monitor = Monitor(0, range(1), RULES, Baseline.prior(), state, hours)
+        monitor.apply(monitor.plan(packet))
+        out += [outcome for _, outcome in lockstep([monitor])]
+    same(out)
+    assert closed(out) == closed(EXPECTED)
+
+
+def closed(outcomes: Sequence[Outcome]) -> dict[bytes, bytes]:
+    closings = [outcome.closing for outcome in outcomes if outcome.closing is not None]
+    return {closing.key: encode(closing) for closing in closings if not closing.empty}
+
+
+def test_a_gap_of_days_is_closed_in_one_step_and_empty_hours_are_not_told_of() -> None:
+    closings = [o.closing for o in run_all(in_order(POSTS), 4) if o.closing is not None]
+    by_partition: dict[int, list[Closing]] = {}
+    for closing in closings:
+        by_partition.setdefault(closing.partition, []).append(closing)
+    assert len(by_partition) == 4
+    days = {}
+    for partition, mine in by_partition.items():
+        hours = [closing.through for closing in mine]
+        assert hours == sorted(set(hours))
+        days[partition] = hours[-1] - hours[0]
+        assert len(mine) < 20
+    assert min(days.values()) > 4 * 24
+
+
+def test_what_is_written_is_read_and_the_same_hour_gives_the_same_bytes() -> None:
+    for outcome in EXPECTED:
+        if outcome.closing is not None:
+            value = encode(outcome.closing)
+            again = decode(value)
+            assert encode(again) == value
+            assert again.sums.digest == outcome.closing.sums.digest
+            assert again.traces == outcome.closing.traces
+
+
+def test_a_hop_knows_nothing_of_the_hour_before() -> None:
+    """What is posted in an hour that a hop may not use yet changes no baseline and no campaign of it."""
+    first_ms = EXPECTED[0].hop_ms // HOUR_MS * HOUR_MS
+    early = [o for o in EXPECTED if o.tags and o.hop_ms < first_ms + 2 * HOUR_MS]
+    assert early
+    assert all(
+        tag.alert is None or (tag.alert.baseline, tag.alert.own_campaign.alerts) == ("prior-2", 1)
+        for outcome in early
+        for tag in outcome.tags
+    )
