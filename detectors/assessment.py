@@ -35,6 +35,10 @@ TIED: Final = {
 }
 """What each tie is worth: one text in common is what crowds have too."""
 
+CONVINCING: Final = 1e-6
+"""p-value up to which timers and birthdays speak for a set. Sets are many, and looked at every minute: at the
+detectors' own 1e-3, circles of friends among fans would be found sooner or later."""
+
 FIRM: Final = (Tie.TEXTS, Tie.REPOSTS)
 """Ties of several texts or reposts: nobody is in such a set by chance."""
 
@@ -286,7 +290,9 @@ def _speaks(finding: Finding, one: Suspects, window: Window) -> bool:
 
     A crowd has young circles in it, and some of its people are alike by chance.
     """
-    if finding.verdict is not Verdict.SUSPICIOUS or finding.effect is None:
+    if finding.verdict is not Verdict.SUSPICIOUS or finding.effect is None or finding.p_value is None:
+        return False
+    if WORTH[finding.detector] == 2 and finding.p_value > CONVINCING:
         return False
     if finding.detector == "bursts":
         timed, again = finding.accounts.size, finding.evidence["accounts_with_gaps"]
