@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from detectors.campaign import Memory
 from detectors.hour import (
     FOLLOWING_CELLS,
     FOLLOWING_EDGES,
@@ -74,6 +75,8 @@ class Baseline:
 
     Attributes
     ----------
+    memory : Memory
+        What was seen before in campaigns: of other hashtags, and of earlier alerts of this one.
     digest : str
         Names the distributions; written into every alert. "prior-2" is the stated prior, "learnt-…" that of
         an archive, and "+3h-…" says that three hours with posts were mixed in, and names their counts.
@@ -88,6 +91,7 @@ class Baseline:
     client_share: float = 0.35
     archive: Sums = field(default_factory=Sums, repr=False, compare=False)
     hours: Sums = field(default_factory=Sums, repr=False, compare=False)
+    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
 
     @classmethod
     def prior(cls) -> Baseline:

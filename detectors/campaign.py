@@ -7,7 +7,7 @@ docs/adr/0008-hours.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -303,6 +303,26 @@ class Campaigns:
             if left != right and related(self._traces[one], self._traces[other]):
                 parent[max(left, right)] = min(left, right)
         return [root(at) for at in range(len(self._traces))]
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """The campaigns that a window may be compared with, as the one who judges it is given them.
+
+    Attributes
+    ----------
+    campaigns : Campaigns
+        Of the hours that the hop may know.
+    alert : str
+        Id of the window's own open alert; empty if there is none.
+    """
+
+    campaigns: Campaigns = field(default_factory=Campaigns)
+    alert: str = ""
+
+    def seen(self, accounts: Keys, texts: Keys) -> tuple[Seen, ...]:
+        """The campaigns in which accounts or texts were seen before; see `Campaigns.seen`."""
+        return self.campaigns.seen(accounts, texts, self.alert)
 
 
 class _Holders:

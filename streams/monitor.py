@@ -15,7 +15,7 @@ The caller keeps to one order, and so the state on disk never falls behind what 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ from detectors import assess
 from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
+from detectors.campaign import Memory
 from detectors.hour import LEAST_PAIRS, count
 from detectors.near_text import TextIndex
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
@@ -454,6 +455,9 @@ class Monitor:
         window = Window(name, start_ms, hop_ms, rows, _group(tag.index, rows), tag.strings)
         past = self.hours.before(hop_ms)
         baseline = past.baseline(self.baseline)
+        if len(past.campaigns):
+            own = "" if tag.alert is None else tag.alert.id
+            baseline = replace(baseline, memory=Memory(past.campaigns, own))
         assessment = assess(window, baseline, self.rules.assessment)
         alert, reason = decide(
             tag.alert,

@@ -24,9 +24,12 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors import assess
+from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.hour import Sums
-from detectors.table import DAY_MS, HOUR_MS
+from detectors.table import DAY_MS, HOUR_MS, Window
+from streams import monitor as monitor_module
 from streams.hours import Closing, decode, encode
 from streams.monitor import Monitor, Outcome, lockstep
 from streams.packets import partition_of
@@ -191,3 +194,28 @@ def test_a_hop_knows_nothing_of_the_hour_before() -> None:
         for outcome in early
         for tag in outcome.tags
     )
+
+
+def test_a_window_is_told_what_was_seen_before_in_campaigns_but_not_in_its_own_alert(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[tuple[str, int], set[str]] = {}
+
+    def judge(window: Window, baseline: Baseline, policy: AssessmentPolicy) -> Assessment:
+        found = baseline.memory.seen(np.unique(window.rows["account"]), np.empty(0, np.uint64))
+        seen[window.hashtag, window.end_ms] = {tag for one in found for tag in one.hashtags}
+        return assess(window, baseline, policy)
+
+    monkeypatch.setattr(monitor_module, "assess", judge)
+    same(run_all(in_order(POSTS), 2))
+    first_ms = min(end_ms for _, end_ms in seen) // HOUR_MS * HOUR_MS
+    both = set(TAGS[:2])
+    for (hashtag, end_ms), tags in seen.items():
+        if end_ms < first_ms + 2 * HOUR_MS:
+            assert not tags
+        elif end_ms < first_ms + 4 * HOUR_MS and hashtag in both:
+            assert tags <= both - {hashtag}
+    for hashtag in both:
+        assert seen[hashtag, first_ms + 2 * HOUR_MS] == both - {hashtag}
+    assert any(hashtag == TAGS[2] and tags == both for (hashtag, _), tags in seen.items()), "hours later"
+    assert any(hashtag in tags for (hashtag, _), tags in seen.items()), "its own earlier alert, days later"

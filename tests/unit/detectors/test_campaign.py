@@ -16,7 +16,7 @@ from detectors import assess
 from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import AssessmentPolicy
 from detectors.baseline import Baseline
-from detectors.campaign import Campaigns, Origin, Trace, latest, related, sampled, text_prints
+from detectors.campaign import Campaigns, Memory, Origin, Trace, latest, related, sampled, text_prints
 from detectors.table import DAY_MS, Keys
 
 HOP: Final = 60_000
@@ -142,6 +142,8 @@ def test_what_was_seen_before_names_campaign_accounts_and_texts() -> None:
     assert [one.texts.tolist() for one in found] == [[75, 76], []]
     assert memory.seen(keys(900, 3), keys(0, 0), alert="alone") == ()
     assert Campaigns().seen(keys(0, 9), keys(0, 9)) == ()
+    assert Memory(memory, "alone").seen(keys(900, 3), keys(0, 0)) == ()
+    assert Baseline.prior().memory.seen(keys(900, 3), keys(0, 0)) == ()
 
 
 @settings(max_examples=40, deadline=None)
