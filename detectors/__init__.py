@@ -18,6 +18,7 @@ from detectors.near_identical import NearIdentical
 from detectors.off_topic import OffTopic
 from detectors.playlist import Playlist
 from detectors.profile import Profile
+from detectors.recycled import Recycled
 from detectors.synchrony import Synchrony
 from detectors.table import Window
 
@@ -32,6 +33,7 @@ DETECTORS: Final[tuple[Detector, ...]] = (
     Profile(),
     Client(),
     Links(),
+    Recycled(),
     OffTopic(),
 )
 """Every detector, in the order in which findings are shown."""

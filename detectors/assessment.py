@@ -20,6 +20,7 @@ from detectors.off_topic import OffTopic
 from detectors.p_values import combine
 from detectors.patterns import Pattern, established, pattern
 from detectors.profile import Profile
+from detectors.recycled import Recycled
 from detectors.suspects import Suspects, Tie, suspects
 from detectors.table import DAY_MS, Flag, Keys, Mask, Rows, Window, flagged
 from detectors.traits import Timer, likeness
@@ -219,7 +220,7 @@ class _Case:
     rests_on: tuple[str, ...]
 
 
-COMPARING: Final = (Bursts(), AccountAge(), Client(), Profile(), Links())
+COMPARING: Final = (Bursts(), AccountAge(), Client(), Profile(), Links(), Recycled())
 
 
 def _case(window: Window, baseline: Baseline, policy: AssessmentPolicy, bursts: Finding) -> _Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from itertools import cycle
 from typing import Any, Final
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from detectors import DETECTORS
 from detectors.baseline import Baseline
+from detectors.campaign import Campaigns, Memory, Origin, Trace, sampled
 from detectors.finding import Finding
 from detectors.near_text import TextIndex
-from detectors.table import DAY_MS, ROW, Flag, Kind, Rows, Texts, Window, distinct
+from detectors.table import DAY_MS, ROW, Flag, Keys, Kind, Rows, Texts, Window, distinct
 from streams.hours import Hours
 from streams.monitor import Monitor, Outcome, PartitionState, Rules, lockstep
 from streams.output import alert_json, assessment_json
@@ -240,6 +242,15 @@ def following(posts: Iterable[Post], least: float, most: float) -> list[Post]:
         )
         for p in posts
     ]
+
+
+def remembering(accounts: Keys, hashtag: str = "toll") -> Baseline:
+    """The prior, and the memory of one earlier campaign of these accounts."""
+    origin = Origin(T0 - 7 * DAY_MS, "00c0ffee00c0ffee", T0 - 7 * DAY_MS)
+    trace = Trace(
+        origin, hashtag, "flood", len(accounts), 0, sampled(accounts), sampled(accounts[:0]), origin
+    )
+    return replace(Baseline.prior(), memory=Memory(Campaigns([trace])))
 
 
 def table(posts: Iterable[Post]) -> tuple[Rows, dict[int, str]]:

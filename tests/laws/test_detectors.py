@@ -22,9 +22,11 @@ from builders import (
     in_order,
     in_step,
     jumbled,
+    keys,
     lines,
     monitor_of,
     packets,
+    remembering,
     repost_flood,
     run,
     run_all,
@@ -38,7 +40,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors import DETECTORS
-from detectors.baseline import Baseline
 from detectors.finding import Detector, Finding, Verdict
 from detectors.table import ROW, Flag, Kind, Rows, Window, distinct
 from streams.packets import partition_of
@@ -58,6 +59,9 @@ for _posts in (
     PARTS.append(_rows)
     STRINGS.update(_strings)
 
+BASELINE: Final = remembering(keys(flood(accounts=25)))
+"""The prior, and a memory in which the flood's accounts were coordinated before."""
+
 BLIND: Final[dict[str, Callable[[Rows], None]]] = {
     "near_identical": lambda rows: rows["text"].fill(0),
     "co_posting": lambda rows: rows["text"].fill(0),
@@ -74,6 +78,7 @@ BLIND: Final[dict[str, Callable[[Rows], None]]] = {
         rows["flags"], np.uint32(0xFFFFFFFF ^ Flag.FOLLOWING_KNOWN), out=rows["flags"]
     ),
     "links": lambda rows: rows["domain"].fill(0),
+    "recycled": lambda rows: rows["text"].fill(0),
 }
 """How to make the field a detector looks at unknown."""
 
@@ -97,7 +102,7 @@ def tables(draw: st.DrawFn) -> Rows:
 
 
 def judge(detector: Detector, rows: Rows) -> Finding:
-    return detector.assess(window_of(rows, STRINGS), Baseline.prior())
+    return detector.assess(window_of(rows, STRINGS), BASELINE)
 
 
 def plain(finding: Finding) -> dict[str, Any]:
@@ -122,9 +127,9 @@ def test_order_and_repetition_of_rows_do_not_matter(detector: Detector, rows: Ro
 def test_finding_is_pure(detector: Detector, rows: Rows) -> None:
     window = window_of(rows, STRINGS)
     before = window.rows.tobytes()
-    first = plain(detector.assess(window, Baseline.prior()))
+    first = plain(detector.assess(window, BASELINE))
     assert window.rows.tobytes() == before
-    assert plain(detector.assess(window, Baseline.prior())) == first
+    assert plain(detector.assess(window, BASELINE)) == first
     assert plain(judge(detector, rows)) == first
 
 
@@ -134,7 +139,7 @@ def test_finding_is_pure(detector: Detector, rows: Rows) -> None:
 @example(rows=np.concatenate(PARTS))
 def test_finding_is_well_formed(detector: Detector, rows: Rows) -> None:
     window = window_of(rows, STRINGS)
-    finding = detector.assess(window, Baseline.prior())
+    finding = detector.assess(window, BASELINE)
     assert finding.detector == detector.name
     assert finding.sentence.endswith(".")
     assert msgspec.json.encode(finding.evidence)
@@ -145,11 +150,11 @@ def test_finding_is_well_formed(detector: Detector, rows: Rows) -> None:
         assert 0 < finding.p_value <= 1
         assert finding.effect is not None
         assert 0 <= finding.effect <= 1
-    for keys, known in ((finding.accounts, window.rows["account"]), (finding.posts, window.rows["post"])):
-        assert keys.dtype == np.uint64
-        assert (np.diff(keys.astype(object)) > 0).all()
-        assert np.isin(keys, known).all()
-        assert finding.verdict is Verdict.SUSPICIOUS or not keys.size
+    for named, known in ((finding.accounts, window.rows["account"]), (finding.posts, window.rows["post"])):
+        assert named.dtype == np.uint64
+        assert (np.diff(named.astype(object)) > 0).all()
+        assert np.isin(named, known).all()
+        assert finding.verdict is Verdict.SUSPICIOUS or not named.size
     if finding.verdict is Verdict.SUSPICIOUS:
         assert finding.accounts.size or finding.posts.size
 
@@ -191,7 +196,7 @@ def test_values_marked_unknown_do_not_vote(detector: Detector, rows: Rows, seed:
 @every_detector
 def test_empty_window_is_no_evidence(detector: Detector) -> None:
     empty = Window(HASHTAG, T0, T0 + WINDOW_MS, np.empty(0, ROW))
-    assert detector.assess(empty, Baseline.prior()).verdict is Verdict.ABSTAINED
+    assert detector.assess(empty, BASELINE).verdict is Verdict.ABSTAINED
 
 
 @every_detector
@@ -199,7 +204,7 @@ def test_empty_window_is_no_evidence(detector: Detector) -> None:
 def test_window_of_one_extreme_row_is_no_evidence(detector: Detector, fill: int) -> None:
     row = np.frombuffer(bytes([fill]) * ROW.itemsize, ROW)
     window = Window(HASHTAG, T0, T0 + WINDOW_MS, row)
-    assert detector.assess(window, Baseline.prior()).verdict is Verdict.ABSTAINED
+    assert detector.assess(window, BASELINE).verdict is Verdict.ABSTAINED
 
 
 @every_detector

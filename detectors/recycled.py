@@ -1,0 +1,88 @@
+"""Were these accounts or texts seen flooding before?"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import numpy as np
+
+from detectors.baseline import Baseline
+from detectors.campaign import Seen, text_prints
+from detectors.contrast import Sides, copying
+from detectors.finding import NO_KEYS, Finding, Verdict
+from detectors.p_values import betabinomial_tail
+from detectors.table import Window
+
+LEAST_ACCOUNTS: Final = 10
+LEAST_SEEN: Final = 5
+SUSPICIOUS: Final = 1e-3
+LEAST_LIFT: Final = 3.0
+PRIOR_ACCOUNTS: Final = 20
+SEEN_SHARE: Final = 0.02
+CONCENTRATION: Final = 5.0
+MOST_NAMED: Final = 3
+
+
+class Recycled:
+    """Accounts in question that belonged to earlier campaigns, against their share among the others.
+
+    Asked of the alerts of completed hours: under other hashtags, or earlier ones under this. Beta-binomial
+    tail around the share of the window's other accounts that were seen too, mixed with a prior worth 20
+    accounts of which 2 % were: people who follow one subject meet again under its hashtags. Of large alerts a
+    sample of accounts is remembered, the same on both sides.
+
+    Effect: share of the accounts in question that were seen before, in [0, 1]. Abstains below 10 of them, and
+    where no campaign is known. It repeats earlier judgements, right or wrong: it never accuses alone, and
+    does not count in the joint judgement.
+    """
+
+    name: ClassVar[str] = "recycled"
+
+    def assess(self, window: Window, baseline: Baseline) -> Finding:
+        """Judge the copying accounts of one window; see the class."""
+        return self.compare(window, baseline, copying(window))
+
+    def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
+        """Judge any accounts of one window; see the class."""
+        count = sides.suspects.size
+        if not len(baseline.memory.campaigns):
+            return Finding.abstained(self.name, "No earlier campaign is known.")
+        if count < LEAST_ACCOUNTS:
+            return Finding.abstained(
+                self.name, f"There are {count:,} {sides.who}; at least {LEAST_ACCOUNTS} are needed."
+            )
+        mine = np.isin(window.rows["account"], sides.suspects)
+        texts = text_prints(window, np.unique(window.rows["post"][mine]))
+        before = baseline.memory.seen(np.unique(window.rows["account"]), texts)
+        met = np.unique(np.concatenate([NO_KEYS, *(one.accounts for one in before)]))
+        accounts = np.intersect1d(met, sides.suspects)
+        others = np.intersect1d(met, sides.others).size
+        expected = (others + PRIOR_ACCOUNTS * SEEN_SHARE) / (sides.others.size + PRIOR_ACCOUNTS)
+        p_value = betabinomial_tail(
+            accounts.size, count, CONCENTRATION * expected, CONCENTRATION * (1 - expected)
+        )
+        effect = accounts.size / count
+        sentence = (
+            f"{accounts.size:,} of {count:,} {sides.who} were coordinated before{_where(before)}; among the"
+            f" others it is {others:,} of {sides.others.size:,}."
+        )
+        if p_value > SUSPICIOUS or accounts.size < LEAST_SEEN or effect < LEAST_LIFT * expected:
+            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
+        return Finding(
+            self.name,
+            Verdict.SUSPICIOUS,
+            sentence,
+            p_value,
+            effect,
+            accounts,
+            evidence={"campaigns": [one.origin.alert for one in before][:MOST_NAMED]},
+        )
+
+
+def _where(before: tuple[Seen, ...]) -> str:
+    tags = list(dict.fromkeys(tag for one in before for tag in one.hashtags))
+    if not tags:
+        return ""
+    named = ", ".join(f"#{tag}" for tag in tags[:MOST_NAMED])
+    more = len(tags) - MOST_NAMED
+    return f" (under {named}{f' and {more} more' if more > 0 else ''})"
