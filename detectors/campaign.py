@@ -240,8 +240,7 @@ class Campaigns:
 
     def _of(self, trace: Trace, known: Campaign | None) -> Campaign:
         own = self._index.get(trace.alert)
-        near = [at for at in self._near(trace) if at != own]
-        labels = {self._label[at] for at in (*near, *([] if own is None else [own]))}
+        labels = self._near(trace) if own is None else self._near(trace) | {self._label[own]}
         members = sorted(at for label in labels for at in self._members[label] if at != own)
         others = [self._traces[at] for at in members]
         origins = [trace.origin, *(one.campaign for one in others)]
@@ -283,11 +282,15 @@ class Campaigns:
             out.append(Seen(origin, hashtags, *found))
         return tuple(sorted(out, key=lambda one: one.origin))
 
-    def _near(self, trace: Trace) -> list[int]:
-        """Which of the traces are related to one."""
+    def _near(self, trace: Trace) -> set[int]:
+        """The components in which a trace is related to one."""
         accounts = self._accounts.counts(_keys(trace.accounts_sample)) >= LEAST_ACCOUNTS
         texts = self._texts.counts(_keys(trace.texts_sample)) >= LEAST_TEXTS
-        return [at for at in np.flatnonzero(accounts | texts).tolist() if related(trace, self._traces[at])]
+        found: set[int] = set()
+        for at in np.flatnonzero(accounts | texts).tolist():
+            if self._label[at] not in found and related(trace, self._traces[at]):
+                found.add(self._label[at])
+        return found
 
     def _components(self) -> list[int]:
         parent = list(range(len(self._traces)))
