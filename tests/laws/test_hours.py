@@ -104,7 +104,7 @@ def test_number_of_partitions_changes_nothing(partitions: int) -> None:
     same(run_all(in_order(POSTS), partitions))
 
 
-@settings(max_examples=4)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32), sources=st.integers(1, 3), most=st.sampled_from((1, 7, 300)))
 def test_packets_sources_and_arrival_within_lateness_change_nothing(
     seed: int, sources: int, most: int
