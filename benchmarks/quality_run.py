@@ -97,9 +97,8 @@ def held(path: Path, column: str) -> set[str]:
 def raised(alert: dict[str, Any], tags: set[str]) -> Raised:
     """An alert as it is kept in the results; `tags` are those under which somebody coordinates."""
     names = ("hashtag", "kind", "coordinated_posts", "posts", "coordinated_accounts", "texts")
-    return Raised(
-        **{name: alert[name] for name in names}, true=alert["hashtag"] in tags, campaign=alert.get("campaign")
-    )
+    figures = {name: alert[name] for name in names}
+    return Raised(**figures, true=alert["hashtag"] in tags, campaign=alert["campaign"]["id"])
 
 
 def _windows(path: Path) -> Iterator[_Assessment]:
