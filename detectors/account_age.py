@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import FIRST_DAY, Baseline
-from detectors.contrast import Sides, contrast, copying
-from detectors.finding import NO_KEYS, Finding, Verdict
+from detectors.contrast import Comparing, Sides, contrast
+from detectors.finding import NO_KEYS, SUSPICIOUS, Finding, Verdict
 from detectors.p_values import bounded
 from detectors.scan_statistic import Cluster, densest, smoothed
 from detectors.table import DAY_MS, Flag, Keys, Rows, Window, flagged
@@ -17,7 +18,6 @@ from detectors.words import day, percent
 
 LEAST_ACCOUNTS: Final = 20
 LEAST_SHARING: Final = 5
-SUSPICIOUS: Final = 1e-3
 LEAST_RATIO: Final = 3.0
 WIDTHS_DAYS: Final = (1, 2, 4, 8, 16, 24, 32)
 PRIOR_ACCOUNTS: Final = 50
@@ -25,7 +25,7 @@ SMOOTHING_DAYS: Final = 180.0
 MOST_SPANS: Final = 4
 
 
-class AccountAge:
+class AccountAge(Comparing):
     """A span of up to 32 days in which more of the accounts in question were created than expected.
 
     Expected on each day is the greater of two shares, each joined by the stated prior worth 50 accounts: that
@@ -38,10 +38,6 @@ class AccountAge:
     """
 
     name: ClassVar[str] = "account_age"
-
-    def assess(self, window: Window, baseline: Baseline) -> Finding:
-        """Judge the copying accounts of one window; see the class."""
-        return self.compare(window, baseline, copying(window))
 
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
@@ -69,17 +65,14 @@ class AccountAge:
             f" {day(FIRST_DAY + span.first)} and {day(FIRST_DAY + span.last)};"
             f" {percent(span.share)} would be expected there."
         )
-        p_value = bounded(span.p_value)
-        if not _stands_out(span):
-            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
         inside = (cells >= span.first) & (cells <= span.last)
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
-            p_value,
+            bounded(span.p_value),
             effect,
-            np.sort(accounts[inside]),
+            large=span.ratio >= LEAST_RATIO,
+            accounts=np.sort(accounts[inside]),
             evidence={
                 "first_day": FIRST_DAY + span.first,
                 "last_day": FIRST_DAY + span.last,
@@ -88,6 +81,7 @@ class AccountAge:
         )
 
 
+@lru_cache(maxsize=2)  # asked for by whoever looks for sets of accounts and by whoever names a quiet window
 def born_together(window: Window, baseline: Baseline) -> Keys:
     """Accounts of up to four spans of days in which more accounts of a window were created than expected.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -10,20 +10,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.account_age import AccountAge
 from detectors.baseline import Baseline
-from detectors.bursts import Bursts
-from detectors.client import Client
+from detectors.contrast import Comparing
 from detectors.finding import Detector, Finding, Verdict
-from detectors.links import Links
+from detectors.institution import established
 from detectors.off_topic import OffTopic
 from detectors.p_values import combine
-from detectors.patterns import Pattern, established, pattern
-from detectors.profile import Profile
-from detectors.recycled import Recycled
+from detectors.patterns import Pattern, pattern
 from detectors.suspects import Suspects, Tie, suspects
 from detectors.table import DAY_MS, Flag, Keys, Mask, Rows, Window, flagged
-from detectors.traits import Timer, likeness
+from detectors.traits import Timer, like
 from detectors.words import percent
 
 TIED: Final = {
@@ -164,13 +160,15 @@ def assess(
     Something must tie accounts together, what they write or how they act; what else is unusual about these
     accounts must then be enough: see docs/detectors.md.
     """
-    by_name = {detector.name: detector.assess(window, baseline) for detector in detectors}
-    case = _case(window, baseline, policy, by_name["bursts"])
+    topic = OffTopic()  # asked last: about the coordinated posts, if there are any
+    by_name = {d.name: d.assess(window, baseline) for d in detectors if d.name != topic.name}
+    case = _case(window, baseline, policy, detectors, by_name)
     # Where a set is too small to be asked about something, what is said of all copying accounts stands.
     by_name |= {name: f for name, f in case.findings.items() if f.verdict is not Verdict.ABSTAINED}
     rows = case.rows
-    if rows.any():
-        by_name["off_topic"] = OffTopic().compare(window, "coordinated texts", rows)
+    by_name[topic.name] = (
+        topic.compare(window, "coordinated texts", rows) if rows.any() else topic.assess(window, baseline)
+    )
     findings = tuple(by_name[detector.name] for detector in detectors)
     posts = np.unique(window.rows["post"][rows])
     accounts = np.unique(window.rows["account"][rows])
@@ -220,10 +218,13 @@ class _Case:
     rests_on: tuple[str, ...]
 
 
-COMPARING: Final = (Bursts(), AccountAge(), Client(), Profile(), Links(), Recycled())
-
-
-def _case(window: Window, baseline: Baseline, policy: AssessmentPolicy, bursts: Finding) -> _Case:
+def _case(
+    window: Window,
+    baseline: Baseline,
+    policy: AssessmentPolicy,
+    detectors: Sequence[Detector],
+    by_name: Mapping[str, Finding],
+) -> _Case:
     """Ask of every set of suspects what else is unusual about it, and join those for which it is enough.
 
     Sets tied by how accounts act are looked at only if those tied by what they write are not enough: they
@@ -234,26 +235,34 @@ def _case(window: Window, baseline: Baseline, policy: AssessmentPolicy, bursts: 
     rests_on: list[str] = []
     shown: dict[str, Finding] = {}
     together = rows.copy()
-    for one in suspects(window, baseline, bursts):
+    for one in suspects(window, baseline, by_name["bursts"]):
         if ties and one.tie not in FIRM:
             break
         if ties and one.last_resort:
             continue
-        found = {d.name: d.compare(window, baseline, one.sides) for d in COMPARING}
+        found = {
+            # What was said of the copying accounts is known, but bursts were asked for among all.
+            d.name: by_name[d.name]
+            if one.tie is Tie.COPIES and d.name != "bursts"
+            else d.compare(window, baseline, one.sides)
+            for d in detectors
+            if isinstance(d, Comparing)
+        }
         if one.tie in FIRM:
             together |= one.rows
             shown = shown or found
-        if not _enough(window, one, found, policy):
+        speaking = _speaking(window, one, found)
+        if not _enough(window, one, speaking, policy):
             continue
         if not ties:
             shown = found
         ties.append(one.tie)
-        rests_on += [one.tie, *_speaking(window, one, found)]
+        rests_on += [one.tie, *speaking]
         rows |= _members(window, one, found)
     return _Case(tuple(ties), rows, together, shown, tuple(dict.fromkeys(rests_on)))
 
 
-def _enough(window: Window, one: Suspects, found: dict[str, Finding], policy: AssessmentPolicy) -> bool:
+def _enough(window: Window, one: Suspects, speaking: Sequence[str], policy: AssessmentPolicy) -> bool:
     """Whether what is unusual about a set, beside what ties it, is enough to call it coordinated.
 
     People who copy one another's texts act at their own times, with accounts of any age, from clients of
@@ -264,7 +273,6 @@ def _enough(window: Window, one: Suspects, found: dict[str, Finding], policy: As
     rows = window.rows[np.isin(window.rows["account"], one.sides.suspects)]
     if established(rows):
         return False
-    speaking = _speaking(window, one, found)
     worth = TIED[one.tie] + sum(WORTH[name] for name in speaking)
     if speaking and one.texts >= PROLIFIC_TEXTS:
         worth += 1
@@ -325,17 +333,17 @@ def _members(window: Window, one: Suspects, found: dict[str, Finding]) -> Mask:
     the others in it.
     """
     firm = one.tie in FIRM
-    seeds = np.unique(window.rows["account"][one.rows])
+    accounts = window.rows["account"]
+    seeds = np.unique(accounts[one.rows])
     told = found["bursts"].evidence
     timer = Timer(tuple((a, b) for a, b in told["modes_s"]), told["expected"]) if told else Timer()
-    theirs = np.isin(window.rows["account"], one.sides.suspects)
+    theirs = np.isin(accounts, one.sides.suspects)
     strays = (1 + int((theirs & ~one.rows).sum())) / (2 + int(theirs.sum()))
-    like = likeness(window, seeds, timer, trusted=firm, strays=strays)
+    members = like(window, seeds, timer, trusted=firm, strays=strays)
     if firm:
-        joined = np.setdiff1d(like.joined, seeds)
-        out: Mask = one.rows | np.isin(window.rows["account"], joined)
+        out: Mask = one.rows | np.isin(accounts, np.setdiff1d(members, seeds))
         return out
-    return np.isin(window.rows["account"], like.joined)
+    return np.isin(accounts, members)
 
 
 def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from detectors.campaign import Memory
+from detectors.evidence import LONGEST_GAP_S
 from detectors.hour import (
     FOLLOWING_CELLS,
     FOLLOWING_EDGES,
-    LONGEST_GAP_S,
     RATE_UNIT,
     Sums,
     client_cell,

@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import GAP_CELLS, Baseline, gap_positions
-from detectors.contrast import Sides
-from detectors.evidence import account_gaps
-from detectors.finding import Finding, Verdict
+from detectors.contrast import Comparing, Sides
+from detectors.evidence import near_gaps
+from detectors.finding import SUSPICIOUS, Finding, Verdict
 from detectors.scan_statistic import Cluster, densest, smoothed
 from detectors.table import Flag, Keys, Mask, Rows, Window, flagged
 from detectors.words import seconds
 
 LEAST_GAPS: Final = 20
 LEAST_ACCOUNTS: Final = 5
-SUSPICIOUS: Final = 1e-3
 LEAST_RATIO: Final = 2.0
 """A mode must hold this many times its expected share: a crowd's own rhythm is broad, a machine's is not."""
 
@@ -43,7 +42,7 @@ PRIOR_GAPS: Final = 200
 SMOOTHING_DECADES: Final = 0.25
 
 
-class Bursts:
+class Bursts(Comparing):
     """Intervals of the gap between an account's consecutive posts that hold more than their share.
 
     The null density is smooth in the logarithm of the gap: the stated prior, worth 200 gaps, mixed with the
@@ -70,14 +69,10 @@ class Bursts:
         return self._judge(window.rows[mine], f"one of the {sides.who}", baseline)
 
     def _judge(self, every: Rows, whose: str, baseline: Baseline) -> Finding:
-        rows = every[~flagged(every, Flag.COARSE_TIME)]
-        if len(rows) < len(every) / 2:
+        if 2 * flagged(every, Flag.COARSE_TIME).sum() > len(every):
             return Finding.abstained(self.name, "Times are known to the minute only.")
-        gap_ms, later = account_gaps(rows)
-        gap_s = gap_ms // 1000
-        near = gap_s < GAP_CELLS
-        gap_s, later = gap_s[near], later[near]
-        accounts, posts = rows["account"][later], rows["post"][later]
+        gap_s, later = near_gaps(every)
+        accounts, posts = later["account"], later["post"]
         if len(gap_s) < LEAST_GAPS:
             return Finding.abstained(
                 self.name,
@@ -92,7 +87,7 @@ class Bursts:
             widest=TIGHT,
             against_flanks=True,
         )
-        strong = [mode for mode in found if not _common_clock(rows["time_ms"][later], gap_s, mode)]
+        strong = [mode for mode in found if not _common_clock(later["time_ms"], gap_s, mode)]
         if not strong:
             clock = "; they post at the same moments, by a common clock" if found else ""
             return Finding(
@@ -103,7 +98,8 @@ class Bursts:
                 0.0,
             )
         p_value = min(mode.p_value for mode in strong)
-        inside = within(gap_s, strong)
+        modes_s = [[mode.first, mode.last] for mode in strong]
+        inside = within(gap_s, modes_s)
         keys: Keys = np.unique(accounts[inside])
         return Finding(
             self.name,
@@ -116,7 +112,7 @@ class Bursts:
             keys,
             np.unique(posts[inside]),
             {
-                "modes_s": [[m.first, m.last] for m in strong],
+                "modes_s": modes_s,
                 "accounts_with_gaps": int(np.unique(accounts).size),
                 "expected": sum(m.share for m in strong),
             },
@@ -138,15 +134,9 @@ def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> tuple[Keys
     gaps : int64, aligned
         Their gaps in the modes; 0 if these are less than half of them.
     """
-    rows = window.rows[~flagged(window.rows, Flag.COARSE_TIME)]
-    gap_ms, later = account_gaps(rows)
-    gap_s = gap_ms // 1000
-    near = gap_s < GAP_CELLS
-    inside = np.zeros(len(gap_s), np.bool_)
-    for first, last in modes_s:
-        inside |= (gap_s >= first) & (gap_s <= last)
-    accounts, at = np.unique(rows["account"][later[near]], return_inverse=True)
-    timed = np.bincount(at[inside[near]], minlength=len(accounts))
+    gap_s, later = near_gaps(window.rows)
+    accounts, at = np.unique(later["account"], return_inverse=True)
+    timed = np.bincount(at[within(gap_s, modes_s)], minlength=len(accounts))
     return accounts, np.where(2 * timed >= np.bincount(at, minlength=len(accounts)), timed, 0)
 
 
@@ -157,7 +147,7 @@ def _common_clock(times_ms: NDArray[np.int64], gap_s: NDArray[np.int64], mode: C
     """
     if mode.first < LONG_S:
         return False
-    inside = within(gap_s, [mode])
+    inside = within(gap_s, [(mode.first, mode.last)])
     return any(_in_phase(times_ms[inside], round_ms) for round_ms in (500 * (mode.first + mode.last), 60_000))
 
 
@@ -168,11 +158,11 @@ def _in_phase(times_ms: NDArray[np.int64], round_ms: int) -> bool:
     return bool(np.sort(around)[::-1][:CLOCK_PHASES].sum() >= 2 * CLOCK_SHARE * len(times_ms))
 
 
-def within(gap_s: NDArray[np.int64], found: list[Cluster]) -> Mask:
-    """Which gaps lie in one of the modes; shape (n,)."""
+def within(gap_s: NDArray[np.int64], modes_s: Sequence[Sequence[int]]) -> Mask:
+    """Which gaps lie in one of the modes, given as (first, last); shape (n,)."""
     out = np.zeros(len(gap_s), np.bool_)
-    for mode in found:
-        out |= (gap_s >= mode.first) & (gap_s <= mode.last)
+    for first, last in modes_s:
+        out |= (gap_s >= first) & (gap_s <= last)
     return out
 
 
@@ -225,8 +215,9 @@ def modes(
         if mode is None or mode.p_value > worst_p_value or mode.ratio < LEAST_RATIO:
             break
         found.append(mode)
-        outside = ~within(gaps, [mode])
+        taken = [(mode.first, mode.last)]
+        outside = ~within(gaps, taken)
         who, gaps = who[outside], gaps[outside]
-        mass = np.where(within(np.arange(GAP_CELLS), [mode]), 0.0, mass)
+        mass = np.where(within(np.arange(GAP_CELLS), taken), 0.0, mass)
         mass = mass / mass.sum()
     return found

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
-from scipy.special import gammaln, logsumexp
 
+from detectors.p_values import hypergeometric_tail
 from detectors.sample import SAMPLE, lowest, mixed, packed, unpacked
 from detectors.table import Keys, Window
 from detectors.text import fingerprint
@@ -387,30 +387,6 @@ def _accounts_tell(overlap: _Overlap) -> bool:
     union = overlap.one + overlap.other - overlap.common
     population = max(union, round(POPULATION * overlap.share_of_all))
     return hypergeometric_tail(overlap.common, population, overlap.one, overlap.other) <= CHANCE
-
-
-def hypergeometric_tail(common: int, population: int, one: int, other: int) -> float:
-    """Chance of so many in common or more if two sets of these sizes are drawn from a population.
-
-    >>> round(hypergeometric_tail(1, 4, 2, 2), 4)
-    0.8333
-    >>> hypergeometric_tail(60, 10_000, 130, 151) < 1e-50
-    True
-    """
-    if common <= max(0, one + other - population):
-        return 1.0
-    many = np.arange(common, min(one, other) + 1, dtype=np.float64)
-    ways = _choices(one, many) + _choices(population - one, other - many) - _choices(population, other)
-    return float(min(1.0, np.exp(logsumexp(ways))))
-
-
-def _choices(total: NDArray[np.float64] | int, taken: NDArray[np.float64] | int) -> NDArray[np.float64]:
-    out: NDArray[np.float64] = (
-        gammaln(np.asarray(total) + 1.0)
-        - gammaln(np.asarray(taken) + 1.0)
-        - gammaln(np.asarray(total - taken) + 1.0)
-    )
-    return out
 
 
 def _seen_share(mine: bytes, others: list[bytes]) -> float:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from detectors.baseline import Baseline
-from detectors.commonest import commonest
-from detectors.contrast import Sides, contrast, copying
-from detectors.finding import Finding, Verdict
+from detectors.commonest import LEAST_ACCOUNTS, concentrated
+from detectors.contrast import Comparing, Sides
+from detectors.finding import Finding
 from detectors.table import Window
 from detectors.words import percent
 
-LEAST_ACCOUNTS: Final = 20
-SUSPICIOUS: Final = 1e-3
 LEAST_LIFT: Final = 1.5
 
 
-class Client:
+class Client(Comparing):
     """The commonest client of the accounts in question, against its share among the window's others.
 
     See `commonest`; by the prior the commonest client has 35 % of the accounts.
@@ -27,33 +25,20 @@ class Client:
 
     name: ClassVar[str] = "client"
 
-    def assess(self, window: Window, baseline: Baseline) -> Finding:
-        """Judge the copying accounts of one window; see the class."""
-        return self.compare(window, baseline, copying(window))
-
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
-        both = contrast(window, sides, window.rows["client"] != 0)
-        count = len(both.suspects)
-        if count < LEAST_ACCOUNTS:
-            return Finding.abstained(
-                self.name,
-                f"The client of {count:,} {sides.who} is known; at least {LEAST_ACCOUNTS} are needed.",
-            )
-        top = commonest(both, "client", baseline.client_share)
-        client = window.show(top.key)
-        sentence = (
-            f"{top.count:,} of {count:,} {sides.who} ({percent(top.share)}) post through “{client}”; among"
-            f" the others it is {top.others:,} of {top.of_others:,}."
-        )
-        if top.p_value > SUSPICIOUS or top.share < LEAST_LIFT * top.expected:
-            return Finding(self.name, Verdict.NORMAL, sentence, max(top.p_value, SUSPICIOUS), top.share)
-        return Finding(
+        return concentrated(
             self.name,
-            Verdict.SUSPICIOUS,
-            sentence,
-            top.p_value,
-            top.share,
-            top.accounts,
-            evidence={"client": client},
+            window,
+            sides,
+            "client",
+            prior_share=baseline.client_share,
+            least_lift=LEAST_LIFT,
+            few=lambda count: (
+                f"The client of {count:,} {sides.who} is known; at least {LEAST_ACCOUNTS} are needed."
+            ),
+            told=lambda top, client: (
+                f"{top.count:,} of {top.total:,} {sides.who} ({percent(top.share)}) post through “{client}”;"
+                f" among the others it is {top.others:,} of {top.of_others:,}."
+            ),
         )

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from detectors.baseline import Baseline
-from detectors.finding import Finding, Verdict
+from detectors.finding import Finding
 from detectors.p_values import betabinomial_tail, binomial_tail, bounded, rejected
 from detectors.shares import Shares, shares
 from detectors.table import Mask, Window
@@ -25,7 +25,6 @@ LINKING: Final = 0.1
 one: a few people in between do not join fans to a campaign."""
 
 MOST_VOTES: Final = 20_000_000
-SUSPICIOUS: Final = 1e-3
 
 
 class CoPosting:
@@ -67,29 +66,22 @@ class CoPosting:
         p_value = bounded(len(seen) * min(betabinomial_tail(hits, of, *prior) for hits, of in seen))
         effect = many / count
         if not many:
-            return Finding(
-                self.name,
-                Verdict.NORMAL,
-                f"None of {count:,} accounts repeats several texts together with others.",
-                p_value,
-                effect,
-            )
+            none = f"None of {count:,} accounts repeats several texts together with others."
+            return Finding.judged(self.name, none, p_value, effect, large=False)
         sentence = (
             f"{many:,} of {count:,} accounts share texts with the same others, two or more each"
             f" (half of them {int(np.median(shared[flagged])):,} or more)."
         )
-        if p_value > SUSPICIOUS:
-            return Finding(self.name, Verdict.NORMAL, sentence, p_value, effect)
         rows = found.rows_of(together & flagged[found.account])
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
             p_value,
             effect,
-            found.accounts[flagged],
-            np.unique(window.rows["post"][rows]),
-            {"median_shared_texts": float(np.median(shared[flagged]))},
+            large=True,
+            accounts=found.accounts[flagged],
+            posts=np.unique(window.rows["post"][rows]),
+            evidence={"median_shared_texts": float(np.median(shared[flagged]))},
         )
 
 

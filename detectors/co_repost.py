@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
-from detectors.finding import Finding, Verdict
+from detectors.finding import Finding
 from detectors.p_values import betabinomial_tail, binomial_tail, rejected
 from detectors.table import Flag, Keys, Kind, Mask, Window, flagged
 
 LEAST_ACCOUNTS: Final = 10
-SUSPICIOUS: Final = 1e-3
 FALSE_DISCOVERIES: Final = 0.01
 WITHIN_S: Final = 60
 """Reposts of one post within this long are "together"; the usual choice for sharing (CooRTweet's default)."""
@@ -55,28 +54,20 @@ class CoRepost:
         many = int(found.flagged.sum())
         p_value = betabinomial_tail(many, count, baseline.co_posting_alpha, baseline.co_posting_beta)
         effect = many / count
-        if not many:
-            return Finding(
-                self.name,
-                Verdict.NORMAL,
-                f"None of {count:,} reposting accounts keeps the same company again and again.",
-                p_value,
-                effect,
-            )
         sentence = (
             f"{many:,} of {count:,} reposting accounts repost two or more of the same posts within"
             f" {WITHIN_S} s of the same others."
+            if many
+            else f"None of {count:,} reposting accounts keeps the same company again and again."
         )
-        if p_value > SUSPICIOUS:
-            return Finding(self.name, Verdict.NORMAL, sentence, p_value, effect)
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
             p_value,
             effect,
-            found.core,
-            np.unique(window.rows["post"][found.rows_of(found.core)]),
+            large=many > 0,
+            accounts=found.core,
+            posts=np.unique(window.rows["post"][found.rows_of(found.core)]),
         )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from detectors.contrast import Contrast
+from detectors.contrast import Contrast, Sides, contrast
+from detectors.finding import Finding
 from detectors.p_values import betabinomial_tail, bounded
-from detectors.table import Keys
+from detectors.table import Keys, Window
 
+LEAST_ACCOUNTS: Final = 20
 PRIOR_ACCOUNTS: Final = 20
 CONCENTRATION: Final = 5.0
 """How alike two communities under one hashtag are: the share in one, given that in the other, is Beta with
@@ -50,6 +53,48 @@ class Commonest:
     def share(self) -> float:
         """Of the accounts in question, in (0, 1]."""
         return self.count / self.total
+
+
+def concentrated(
+    detector: str,
+    window: Window,
+    sides: Sides,
+    field: str,
+    *,
+    prior_share: float,
+    least_lift: float,
+    few: Callable[[int], str],
+    told: Callable[[Commonest, str], str],
+) -> Finding:
+    """A finding about the commonest value of a field among the accounts in question.
+
+    Parameters
+    ----------
+    field : str
+        Of `ROW`; a fingerprint, 0 where it is unknown. Its name is that of the evidence.
+    prior_share : float
+        See `commonest`.
+    least_lift : float
+        Times the expected share that is large.
+    few : callable
+        What is said if only so many accounts in question have a value.
+    told : callable
+        What is said of the commonest value, given with the string behind it.
+    """
+    both = contrast(window, sides, window.rows[field] != 0)
+    if len(both.suspects) < LEAST_ACCOUNTS:
+        return Finding.abstained(detector, few(len(both.suspects)))
+    top = commonest(both, field, prior_share)
+    shown = window.show(top.key)
+    return Finding.judged(
+        detector,
+        told(top, shown),
+        top.p_value,
+        top.share,
+        large=top.share >= least_lift * top.expected,
+        accounts=top.accounts,
+        evidence={field: shown},
+    )
 
 
 def commonest(both: Contrast, field: str, prior_share: float) -> Commonest:

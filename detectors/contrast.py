@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
+from detectors.baseline import Baseline
+from detectors.finding import Finding
 from detectors.shares import shares
 from detectors.table import Keys, Mask, Rows, Window
 
@@ -41,6 +46,21 @@ class Contrast:
     others: Rows
 
 
+class Comparing(ABC):
+    """A detector that compares any accounts of a window with others; by itself, those that copy."""
+
+    name: ClassVar[str]
+
+    def assess(self, window: Window, baseline: Baseline) -> Finding:
+        """Judge the copying accounts of one window; see the class."""
+        return self.compare(window, baseline, copying(window))
+
+    @abstractmethod
+    def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
+        """Judge any accounts of one window; see the class."""
+
+
+@lru_cache(maxsize=2)  # every detector asks for the window it is given
 def copying(window: Window) -> Sides:
     """The accounts that posted a text shared by three or more accounts, and the rest."""
     found = shares(window)

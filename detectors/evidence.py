@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Rows, Window, flagged
 
+LONGEST_GAP_S = 7_200
+"""Posts of one account that lie further apart are not one sitting, and windows are no longer."""
+
 MOST_TEXTS = 100
 MOST_ACCOUNTS = 500
 MOST_CLIENTS = 20
@@ -110,6 +113,23 @@ def account_gaps(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     account, time_ms = rows["account"][order], rows["time_ms"][order]
     same = np.flatnonzero(account[1:] == account[:-1])
     return time_ms[same + 1] - time_ms[same], order[same + 1]
+
+
+def near_gaps(rows: Rows) -> tuple[NDArray[np.int64], Rows]:
+    """Gaps of up to `LONGEST_GAP_S` between consecutive posts of each account, where times are that fine.
+
+    Returns
+    -------
+    gap_s : int64, shape (m,)
+        Whole seconds.
+    later : ROW, shape (m,)
+        The later post of each gap.
+    """
+    fine = rows[~flagged(rows, Flag.COARSE_TIME)]
+    gap_ms, later = account_gaps(fine)
+    gap_s = gap_ms // 1000
+    near = gap_s <= LONGEST_GAP_S
+    return gap_s[near], fine[later[near]]
 
 
 def _counts(keys: NDArray[np.int64], coordinated: Mask) -> tuple[Count, ...]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 
 from detectors.baseline import Baseline
 from detectors.table import Keys, Window
+
+SUSPICIOUS: Final = 1e-3
+"""p-value up to which a detector calls something suspicious, unless its docs say otherwise."""
 
 NO_KEYS: Keys = np.empty(0, np.uint64)
 NO_KEYS.flags.writeable = False
@@ -58,6 +61,35 @@ class Finding:
     def abstained(cls, detector: str, why: str) -> Finding:
         """A finding that says only why there is none."""
         return cls(detector, Verdict.ABSTAINED, why)
+
+    @classmethod
+    def judged(
+        cls,
+        detector: str,
+        sentence: str,
+        p_value: float,
+        effect: float,
+        *,
+        large: bool,
+        accounts: Keys = NO_KEYS,
+        posts: Keys = NO_KEYS,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Finding:
+        """Suspicious if the p-value is at most `SUSPICIOUS` and the effect large; else normal.
+
+        A normal finding points at nobody, and its p-value is no smaller than `SUSPICIOUS`: what a large crowd
+        makes certain and is small all the same must not weigh in the joint judgement.
+
+        Parameters
+        ----------
+        large : bool
+            Whether the effect is worth anything.
+        accounts, posts, evidence
+            What the finding points at if it is suspicious.
+        """
+        if p_value > SUSPICIOUS or not large:
+            return cls(detector, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
+        return cls(detector, Verdict.SUSPICIOUS, sentence, p_value, effect, accounts, posts, evidence or {})
 
 
 class Detector(Protocol):

@@ -15,18 +15,15 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from detectors.evidence import account_gaps
+from detectors.evidence import LONGEST_GAP_S, near_gaps
 from detectors.sample import mixed
-from detectors.shares import shares
+from detectors.shares import LEAST_PAIRS, copies, shares
 from detectors.table import Flag, Keys, Rows, Window, flagged
 from detectors.text import SEED
 
 MOST_ACCOUNTS: Final = 200
 """Accounts of one hashtag that count in one hour: a flood that nobody has recognised yet must not make the
 ordinary of an hour in which thousands of others post under other hashtags."""
-
-LEAST_PAIRS: Final = 20
-"""Pairs of account and text from which on a hashtag has a copy rate; as in `near_identical`."""
 
 CLIENT_CELLS: Final = 4_096
 """Clients are counted by cell of their fingerprint. A list of the commonest, cut in every partition, would
@@ -40,8 +37,6 @@ FOLLOWING_CELLS: Final = len(FOLLOWING_EDGES) + 1
 
 GAP_STEPS: Final = 16
 """Cells in a decade of the gap between two posts of an account."""
-
-LONGEST_GAP_S: Final = 7_200
 
 LAST_DAY: Final = 99_999
 """In the year 2243: a wrong date must not make a table of millions of days."""
@@ -225,12 +220,9 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
 
 
 def _gaps(rows: Rows, accounts: Keys) -> Cells:
-    use = np.isin(rows["account"], accounts) & ~flagged(rows, Flag.COARSE_TIME)
-    gap_ms, later = account_gaps(rows[use])
-    gap_s = gap_ms // 1000
-    near = gap_s <= LONGEST_GAP_S
-    who, at = np.unique(rows["account"][use][later[near]], return_inverse=True)
-    distinct = np.unique(at.astype(np.int64) * (LONGEST_GAP_S + 1) + gap_s[near]) if who.size else at
+    gap_s, later = near_gaps(rows[np.isin(rows["account"], accounts)])
+    who, at = np.unique(later["account"], return_inverse=True)
+    distinct = np.unique(at.astype(np.int64) * (LONGEST_GAP_S + 1) + gap_s) if who.size else at
     out: Cells = distinct.astype(np.int64) % (LONGEST_GAP_S + 1)
     return out
 
@@ -243,5 +235,4 @@ def _rate(window: Window, coordinated: Keys) -> list[int]:
     if pairs < LEAST_PAIRS:
         return []
     sharing = np.bincount(found.group[use], minlength=len(found.sharing))
-    copies = int(sharing[sharing >= 3].sum()) - int((sharing >= 3).sum())
-    return [min(copies * RATE_UNIT // pairs, round(MOST_COPIES * RATE_UNIT))]
+    return [min(copies(sharing) * RATE_UNIT // pairs, round(MOST_COPIES * RATE_UNIT))]

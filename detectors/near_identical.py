@@ -9,11 +9,10 @@ import numpy as np
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
 from detectors.p_values import betabinomial_tail
-from detectors.shares import COPIED, shares
+from detectors.shares import COPIED, LEAST_PAIRS, copies, shares
 from detectors.table import Window
 from detectors.words import percent
 
-LEAST_PAIRS: Final = 20
 SUSPICIOUS: Final = 0.01
 
 
@@ -39,8 +38,8 @@ class NearIdentical:
                 self.name, f"Only {pairs:,} comparable texts of accounts; at least {LEAST_PAIRS} are needed."
             )
         groups = int(found.copied.sum())
-        copies = int(found.sharing[found.copied].sum()) - groups
-        p_value = betabinomial_tail(copies, pairs, baseline.copies_alpha, baseline.copies_beta)
+        copying = copies(found.sharing)
+        p_value = betabinomial_tail(copying, pairs, baseline.copies_alpha, baseline.copies_beta)
         copied = found.copied[found.group]
         rows = found.rows_of(copied)
         accounts = int(found.copiers.sum())
@@ -51,15 +50,15 @@ class NearIdentical:
             else f"No text was posted by {COPIED} accounts or more."
         )
         suspicious = p_value <= SUSPICIOUS and groups > 0
-        evidence = {"pairs": pairs, "copies": copies, "texts": groups}
+        evidence = {"pairs": pairs, "copies": copying, "texts": groups}
         if not suspicious:
-            return Finding(self.name, Verdict.NORMAL, sentence, p_value, copies / pairs, evidence=evidence)
+            return Finding(self.name, Verdict.NORMAL, sentence, p_value, copying / pairs, evidence=evidence)
         return Finding(
             self.name,
             Verdict.SUSPICIOUS,
             sentence,
             p_value,
-            copies / pairs,
+            copying / pairs,
             found.accounts[found.copiers],
             np.unique(window.rows["post"][rows]),
             evidence,

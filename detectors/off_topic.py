@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
-from detectors.finding import Finding, Verdict
+from detectors.finding import SUSPICIOUS, Finding
 from detectors.minhash import grams
 from detectors.p_values import mann_whitney
 from detectors.shares import shares
@@ -21,7 +21,6 @@ LEAST_OTHERS: Final = 20
 LEAST_COPIED: Final = 3
 MOST_OTHERS: Final = 2_000
 MOST_COPIED: Final = 200
-SUSPICIOUS: Final = 1e-3
 OFF_TOPIC: Final = 0.65
 """From this share of pairs on in which the other text is nearer to the topic, the copied ones are off it."""
 
@@ -65,20 +64,18 @@ class OffTopic:
             )
         near_copied, near_others = _nearness(copied, others, _tag_words(window.hashtag))
         effect, p_value = mann_whitney(near_others, near_copied)
-        off = p_value <= SUSPICIOUS and effect >= OFF_TOPIC
+        far = effect >= OFF_TOPIC
         sentence = (
             f"In {100 * effect:.0f} % of comparisons one of {len(others):,} other texts is nearer to what the"
             f" hashtag is about than one of {len(copied):,} {which}"
-            f"{': these speak of something else' if off else ''}."
+            f"{': these speak of something else' if far and p_value <= SUSPICIOUS else ''}."
         )
-        if not off:
-            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
             p_value,
             effect,
+            large=far,
             posts=np.unique(window.rows["post"][rows]),
         )
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaln, logsumexp, ndtr
+from scipy.special import betainc, betaln, gammaln, logsumexp, ndtr
 
 SMALLEST: Final = 1e-300
 """Smaller p-values are reported as this: no figure below it means anything, and logarithms stay finite."""
@@ -81,6 +81,30 @@ def binomial_tail(
     some = np.clip(count, 1, total)
     out: NDArray[np.float64] = betainc(some, total - some + 1, share)
     return np.where(count <= 0, 1.0, np.where(count > total, 0.0, out))
+
+
+def hypergeometric_tail(common: int, population: int, one: int, other: int) -> float:
+    """Chance of so many in common or more if two sets of these sizes are drawn from a population.
+
+    >>> round(hypergeometric_tail(1, 4, 2, 2), 4)
+    0.8333
+    >>> hypergeometric_tail(60, 10_000, 130, 151) < 1e-50
+    True
+    """
+    if common <= max(0, one + other - population):
+        return 1.0
+    many = np.arange(common, min(one, other) + 1, dtype=np.float64)
+    ways = _choices(one, many) + _choices(population - one, other - many) - _choices(population, other)
+    return float(min(1.0, np.exp(logsumexp(ways))))
+
+
+def _choices(total: NDArray[np.float64] | int, taken: NDArray[np.float64] | int) -> NDArray[np.float64]:
+    out: NDArray[np.float64] = (
+        gammaln(np.asarray(total) + 1.0)
+        - gammaln(np.asarray(taken) + 1.0)
+        - gammaln(np.asarray(total - taken) + 1.0)
+    )
+    return out
 
 
 def mann_whitney(larger: NDArray[np.float64], smaller: NDArray[np.float64]) -> tuple[float, float]:

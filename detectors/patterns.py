@@ -14,10 +14,10 @@ import numpy as np
 from detectors.account_age import born_together
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
-from detectors.shares import shares
-from detectors.table import Flag, Kind, Mask, Rows, Window, flagged
+from detectors.institution import established
+from detectors.shares import reposted, shares
+from detectors.table import Kind, Mask, Rows, Window
 
-MANY_FOLLOWERS: Final = 5_000
 PROLIFIC: Final = 0.15
 LEAST_PROLIFIC: Final = 20
 SHARE: Final = 0.05
@@ -47,20 +47,6 @@ class Pattern(StrEnum):
     SIGN_UP_WAVE = "sign_up_wave"  # many accounts of the same days, whatever they write
 
 
-def established(rows: Rows) -> bool:
-    """Whether accounts are those of institutions: most of them verified, with many followers.
-
-    Agencies and newsrooms repeat the same texts by the same clock through one system. Verification alone can
-    be bought, but not so easily a following.
-    """
-    known = rows[flagged(rows, Flag.VERIFIED_KNOWN | Flag.FOLLOWERS_KNOWN)]
-    _, first = np.unique(known["account"], return_index=True)
-    if not first.size or 2 * first.size < np.unique(rows["account"]).size:
-        return False
-    verified = flagged(known[first], Flag.VERIFIED)
-    return bool(verified.mean() >= 0.5 and np.median(known["followers"][first]) >= MANY_FOLLOWERS)
-
-
 def pattern(window: Window, baseline: Baseline, together: Mask, client: Finding) -> Pattern | None:
     """What a window looks like that is not worth an alert; None if it is like any other.
 
@@ -76,14 +62,9 @@ def pattern(window: Window, baseline: Baseline, together: Mask, client: Finding)
         return None
     if _prolific(rows):
         return Pattern.PROLIFIC_ACCOUNT
-    one_client = client.verdict is Verdict.SUSPICIOUS
-    if together.mean() >= SHARE and (rows["kind"][together] == Kind.REPOST).mean() >= 0.5:
-        return Pattern.REPOST_STORM
     if together.mean() >= SHARE:
-        if established(rows[together]):
-            return Pattern.SYNDICATION
-        return Pattern.APP if one_client else Pattern.FAN_CAMPAIGN
-    storm = _storm(rows)
+        return _together(rows[together], client)
+    storm = reposted(rows, STORM_REPOSTS)
     copied = _copied(window)
     if copied.mean() >= SHARE:
         return _one_text(rows, copied, storm)
@@ -101,13 +82,12 @@ def _prolific(rows: Rows) -> bool:
     return most >= max(LEAST_PROLIFIC, PROLIFIC * len(rows))
 
 
-def _storm(rows: Rows) -> Mask:
-    """Reposts of posts that many repost; shape (n,)."""
-    use = (rows["kind"] == Kind.REPOST) & (rows["target"] != 0)
-    targets, at = np.unique(rows["target"], return_inverse=True)
-    often = np.bincount(at[use], minlength=len(targets)) >= STORM_REPOSTS
-    out: Mask = use & often[at]
-    return out
+def _together(rows: Rows, client: Finding) -> Pattern:
+    if (rows["kind"] == Kind.REPOST).mean() >= 0.5:
+        return Pattern.REPOST_STORM
+    if established(rows):
+        return Pattern.SYNDICATION
+    return Pattern.APP if client.verdict is Verdict.SUSPICIOUS else Pattern.FAN_CAMPAIGN
 
 
 def _copied(window: Window) -> Mask:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import gammainc
 
 from detectors.baseline import Baseline
-from detectors.finding import Finding, Verdict
+from detectors.finding import Finding
 from detectors.p_values import bounded
 from detectors.shares import shares
 from detectors.table import Flag, Keys, Window, flagged
@@ -17,7 +17,6 @@ from detectors.words import percent
 
 LEAST_ACCOUNTS: Final = 10
 LEAST_STEPS: Final = 20
-SUSPICIOUS: Final = 1e-3
 LEAST_EXCESS: Final = 0.15
 SPREAD: Final = 2.0
 """Steps come in twice as large lots as they seem to: accounts copy from each other."""
@@ -58,15 +57,13 @@ class Playlist:
             f"{observed:,} of {steps:,} steps from one copied text to the next ({percent(effect)}) are"
             f" the one most others take; {percent(mean / steps)} would be in any order."
         )
-        if p_value > SUSPICIOUS or effect < mean / steps + LEAST_EXCESS:
-            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
             p_value,
             effect,
-            np.unique(keys[account[1:][same][usual]]),
+            large=effect >= mean / steps + LEAST_EXCESS,
+            accounts=np.unique(keys[account[1:][same][usual]]),
         )
 
 

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
-from detectors.contrast import Sides, contrast, copying
-from detectors.finding import Finding, Verdict
+from detectors.contrast import Comparing, Sides, contrast
+from detectors.finding import Finding
 from detectors.p_values import betabinomial_tail, bounded
 from detectors.table import Flag, Rows, Window, flagged
 from detectors.words import percent
 
 LEAST_ACCOUNTS: Final = 20
-SUSPICIOUS: Final = 1e-3
 LEAST_LIFT: Final = 2.0
 CELLS_PER_OCTAVE: Final = 4
 CELLS: Final = 4 * 24 + 1
@@ -30,7 +29,7 @@ CONCENTRATION: Final = 8.0
 """How alike two communities are in what they follow: as for clients, but people differ more than phones."""
 
 
-class Profile:
+class Profile(Comparing):
     """A band of one octave to two that holds the number of followees of too many accounts.
 
     The band with the largest excess over its share among the window's other accounts, mixed with a prior
@@ -42,10 +41,6 @@ class Profile:
     """
 
     name: ClassVar[str] = "profile"
-
-    def assess(self, window: Window, baseline: Baseline) -> Finding:
-        """Judge the copying accounts of one window; see the class."""
-        return self.compare(window, baseline, copying(window))
 
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
@@ -68,15 +63,13 @@ class Profile:
             f"{inside:,} of {count:,} {sides.who} ({percent(effect)}) follow {following.min():,} to"
             f" {following.max():,} accounts each; {percent(expected)} would be expected."
         )
-        if p_value > SUSPICIOUS or effect < LEAST_LIFT * expected:
-            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
             p_value,
             effect,
-            np.sort(both.suspects["account"][chosen]),
+            large=effect >= LEAST_LIFT * expected,
+            accounts=np.sort(both.suspects["account"][chosen]),
             evidence={"following": [int(following.min()), int(following.max())]},
         )
 

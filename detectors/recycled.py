@@ -8,14 +8,13 @@ import numpy as np
 
 from detectors.baseline import Baseline
 from detectors.campaign import Seen, text_prints
-from detectors.contrast import Sides, copying
-from detectors.finding import NO_KEYS, Finding, Verdict
+from detectors.contrast import Comparing, Sides
+from detectors.finding import NO_KEYS, Finding
 from detectors.p_values import betabinomial_tail
 from detectors.table import Window
 
 LEAST_ACCOUNTS: Final = 10
 LEAST_SEEN: Final = 5
-SUSPICIOUS: Final = 1e-3
 LEAST_LIFT: Final = 3.0
 PRIOR_ACCOUNTS: Final = 20
 SEEN_SHARE: Final = 0.02
@@ -23,7 +22,7 @@ CONCENTRATION: Final = 5.0
 MOST_NAMED: Final = 3
 
 
-class Recycled:
+class Recycled(Comparing):
     """Accounts in question that belonged to earlier campaigns, against their share among the others.
 
     Asked of the alerts of completed hours: under other hashtags, or earlier ones under this. Beta-binomial
@@ -37,10 +36,6 @@ class Recycled:
     """
 
     name: ClassVar[str] = "recycled"
-
-    def assess(self, window: Window, baseline: Baseline) -> Finding:
-        """Judge the copying accounts of one window; see the class."""
-        return self.compare(window, baseline, copying(window))
 
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
@@ -66,15 +61,13 @@ class Recycled:
             f"{accounts.size:,} of {count:,} {sides.who} were coordinated before{_where(before)}; among the"
             f" others it is {others:,} of {sides.others.size:,}."
         )
-        if p_value > SUSPICIOUS or accounts.size < LEAST_SEEN or effect < LEAST_LIFT * expected:
-            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
             p_value,
             effect,
-            accounts,
+            large=accounts.size >= LEAST_SEEN and effect >= LEAST_LIFT * expected,
+            accounts=accounts,
             evidence={"campaigns": [one.origin.alert for one in before][:MOST_NAMED]},
         )
 

@@ -8,10 +8,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.table import Keys, Kind, Mask, Window
+from detectors.table import Keys, Kind, Mask, Rows, Window
 
 COPIED: int = 3
 """A text counts as copied when this many accounts posted it: two may be one person's second account."""
+
+LEAST_PAIRS: int = 20
+"""Pairs of account and text from which on a window has a copy rate."""
 
 
 @dataclass(frozen=True)
@@ -75,3 +78,23 @@ def shares(window: Window) -> Shares:
         sharing=np.bincount(pair_group, minlength=groups),
         row_pair=row_pair,
     )
+
+
+def copies(sharing: NDArray[np.int64]) -> int:
+    """Pairs that copy: of each copied group one account is the author.
+
+    Parameters
+    ----------
+    sharing : int64, shape (g,)
+        How many accounts posted each group's texts.
+    """
+    copied = sharing[sharing >= COPIED]
+    return int(copied.sum()) - len(copied)
+
+
+def reposted(rows: Rows, least: int) -> Mask:
+    """Reposts of posts that are reposted at least so often here; shape (n,)."""
+    use: Mask = (rows["kind"] == Kind.REPOST) & (rows["target"] != 0)
+    targets, at = np.unique(rows["target"], return_inverse=True)
+    often = np.bincount(at[use], minlength=len(targets)) >= least
+    return use & often[at] if len(rows) else use

@@ -18,10 +18,10 @@ from detectors.account_age import born_together
 from detectors.baseline import Baseline
 from detectors.co_posting import repeating
 from detectors.co_repost import reposting
-from detectors.contrast import Sides
+from detectors.contrast import Sides, against_rest, copying
 from detectors.finding import Finding, Verdict
-from detectors.shares import COPIED, shares
-from detectors.table import Keys, Kind, Mask, Window
+from detectors.shares import COPIED, reposted, shares
+from detectors.table import Keys, Mask, Window
 
 MOST_COMMUNITIES: Final = 8
 LEAST_ACCOUNTS: Final = 5
@@ -115,34 +115,23 @@ def _rows_together(window: Window, core: Mask) -> Mask:
 
 def _reposting_together(window: Window) -> Iterator[Suspects]:
     found = reposting(window)
-    core = found.core
-    if core.size >= LEAST_ACCOUNTS:
-        others = np.setdiff1d(window.rows["account"], core)
-        sides = Sides("accounts that repost together", core, others)
-        yield Suspects(Tie.REPOSTS, sides, found.rows_of(core))
+    sides = against_rest(window, "accounts that repost together", found.core)
+    yield from _enough(Tie.REPOSTS, sides, found.rows_of(found.core))
 
 
 def _copying(window: Window) -> Iterator[Suspects]:
     found = shares(window)
-    if len(found.accounts):
-        copies = found.rows_of(found.copied[found.group])
-        yield from _once(window, Tie.COPIES, "copying accounts", copies)
-    rows = window.rows
-    use = (rows["kind"] == Kind.REPOST) & (rows["target"] != 0)
-    targets, at = np.unique(rows["target"], return_inverse=True)
-    often = np.bincount(at[use], minlength=len(targets)) >= COPIED
-    yield from _once(window, Tie.REPOSTING, "reposting accounts", use & often[at] if len(rows) else use)
-
-
-def _once(window: Window, tie: Tie, who: str, rows: Mask) -> Iterator[Suspects]:
+    yield from _enough(Tie.COPIES, copying(window), found.rows_of(found.copied[found.group]))
+    rows = reposted(window.rows, COPIED)
     accounts = np.unique(window.rows["account"][rows])
-    if accounts.size >= LEAST_ACCOUNTS:
-        others = np.setdiff1d(window.rows["account"], accounts)
-        yield Suspects(tie, Sides(who, accounts, others), rows)
+    yield from _enough(Tie.REPOSTING, against_rest(window, "reposting accounts", accounts), rows)
 
 
 def _acting(window: Window, tie: Tie, who: str, accounts: Keys) -> Iterator[Suspects]:
-    if accounts.size >= LEAST_ACCOUNTS:
-        mine = np.isin(window.rows["account"], accounts)
-        others = np.unique(window.rows["account"][~mine])
-        yield Suspects(tie, Sides(who, accounts, others), mine)
+    rows = np.isin(window.rows["account"], accounts)
+    yield from _enough(tie, against_rest(window, who, accounts), rows)
+
+
+def _enough(tie: Tie, sides: Sides, rows: Mask) -> Iterator[Suspects]:
+    if sides.suspects.size >= LEAST_ACCOUNTS:
+        yield Suspects(tie, sides, rows)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from detectors.baseline import Baseline
-from detectors.finding import Finding, Verdict
+from detectors.finding import Finding
 from detectors.p_values import betabinomial_tail
 from detectors.shares import shares
 from detectors.table import Flag, Window, flagged
@@ -15,7 +15,6 @@ from detectors.words import percent
 
 WITHIN_S: Final = 10
 LEAST_POSTS: Final = 20
-SUSPICIOUS: Final = 1e-3
 LEAST_RATIO: Final = 3.0
 AROUND_S: Final = 600
 CONCENTRATION: Final = 6.0
@@ -76,16 +75,14 @@ class Synchrony:
             f"{count:,} of {len(at):,} copies ({percent(effect)}) follow another account's copy within"
             f" {WITHIN_S} s; {percent(expected)} would be expected at this pace."
         )
-        if p_value > SUSPICIOUS or effect < LEAST_RATIO * expected:
-            return Finding(self.name, Verdict.NORMAL, sentence, max(p_value, SUSPICIOUS), effect)
         before = np.flatnonzero(follows) - 1
         rows = window.rows[np.unique(np.concatenate((at[follows], at[before])))]
-        return Finding(
+        return Finding.judged(
             self.name,
-            Verdict.SUSPICIOUS,
             sentence,
             p_value,
             effect,
-            np.unique(rows["account"]),
-            np.unique(rows["post"]),
+            large=effect >= LEAST_RATIO * expected,
+            accounts=np.unique(rows["account"]),
+            posts=np.unique(rows["post"]),
         )

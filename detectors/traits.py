@@ -56,29 +56,8 @@ class Timer:
     chance: float = 0.0
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """How much every account of a window is like the members.
-
-    Attributes
-    ----------
-    accounts : uint64, shape (a,), sorted
-    members : bool, shape (a,)
-    log_odds : float64, shape (a,)
-    """
-
-    accounts: Keys
-    members: Mask
-    log_odds: NDArray[np.float64]
-
-    @property
-    def joined(self) -> Keys:
-        """The members' keys, sorted."""
-        return self.accounts[self.members]
-
-
-def likeness(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays: float = 1.0) -> Likeness:
-    """Find the accounts that are like the seeds.
+def like(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays: float = 1.0) -> Keys:
+    """The accounts that are like the seeds, sorted.
 
     Parameters
     ----------
@@ -99,7 +78,6 @@ def likeness(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays
     known = _Known.of(window, accounts, first, timer)
     seed = np.isin(accounts, seeds)
     members = seed
-    odds = np.zeros(accounts.size)
     for _ in range(ROUNDS):
         if not members.any() or members.all():
             break
@@ -109,7 +87,7 @@ def likeness(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays
         if (fresh == members).all():
             break
         members = fresh
-    return Likeness(accounts, members, odds)
+    return accounts[members]
 
 
 @dataclass(frozen=True)
@@ -146,18 +124,23 @@ class _Known:
         # Days: the members' own are looked at closely, those of the others broadly, for they are what a
         # member's would be by chance.
         day = _ratio(self.day, members, self.days, DAYS_NARROW, DAYS_WIDE)
-        # A gap of an account like any other falls into the modes with a known chance. What the others here
-        # show is not asked: there may be members among them that are not known yet.
-        timer = _ratio(self.timer, members, MOST_KEPT + 1)
-        chance = np.maximum(self.chance, 1e-6) ** np.maximum(self.timer, 1)
-        among = np.bincount(self.timer[members & (self.timer >= 0)], minlength=MOST_KEPT + 1)
-        among = (among + 1) / (among.sum() + MOST_KEPT + 1)
-        kept = np.log(among[np.maximum(self.timer, 0)] / chance)
-        timer = np.where(self.timer >= 1, np.clip(kept, LEAST_LOG, MOST_LOG), timer)
+        timer = self._timer_ratio(members)
         client = _ratio(self.client, members, int(self.client.max(initial=0)) + 1)
         band = _ratio(self.band, members, BANDS, BAND_CELLS, BAND_CELLS)
         prior = np.log(members.sum() / (~members).sum())
         return prior + day + timer + client + band, (day >= STRONG) | (timer >= STRONG)
+
+    def _timer_ratio(self, members: Mask) -> NDArray[np.float64]:
+        """As `_ratio`, but a gap of any other account falls into the modes with a known chance.
+
+        What the others here show is not asked: there may be members among them that are not known yet. Only
+        for accounts none of whose gaps are the timer's it is.
+        """
+        chance = np.maximum(self.chance, 1e-6) ** np.maximum(self.timer, 1)
+        among = np.bincount(self.timer[members & (self.timer >= 0)], minlength=MOST_KEPT + 1)
+        among = (among + 1) / (among.sum() + MOST_KEPT + 1)
+        kept = np.clip(np.log(among[np.maximum(self.timer, 0)] / chance), LEAST_LOG, MOST_LOG)
+        return np.where(self.timer >= 1, kept, _ratio(self.timer, members, MOST_KEPT + 1))
 
 
 def _ratio(
@@ -175,7 +158,7 @@ def _ratio(
     every = np.bincount(cells[known], minlength=size).astype(np.float64)
     mine = np.bincount(cells[known & members], minlength=size).astype(np.float64)
     rest = every - mine
-    overall = gaussian_filter1d(every, wide or 1e-9, mode="reflect") if wide else every
+    overall = gaussian_filter1d(every, wide, mode="reflect") if wide else every
     overall = (overall + 1e-6) / (overall.sum() + 1e-6 * size)
     if narrow:
         mine = gaussian_filter1d(mine, narrow, mode="reflect")

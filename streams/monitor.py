@@ -26,8 +26,9 @@ from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.campaign import Memory
-from detectors.hour import LEAST_PAIRS, count
+from detectors.hour import count
 from detectors.near_text import TextIndex
+from detectors.shares import LEAST_PAIRS
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
 from streams.hours import Closing, Hours
 from streams.packets import Packet
