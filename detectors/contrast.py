@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -46,7 +45,7 @@ class Contrast:
     others: Rows
 
 
-class Comparing(ABC):
+class Comparing:
     """A detector that compares any accounts of a window with others; by itself, those that copy."""
 
     name: ClassVar[str]
@@ -55,9 +54,9 @@ class Comparing(ABC):
         """Judge the copying accounts of one window; see the class."""
         return self.compare(window, baseline, copying(window))
 
-    @abstractmethod
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
+        raise NotImplementedError
 
 
 @lru_cache(maxsize=2)  # every detector asks for the window it is given

@@ -11,10 +11,10 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams import clock, hours
+from streams import clock, hours, topics
 from streams.hours import Closing
-from streams.settings import Settings, variable
-from streams.topics import MAX_MESSAGE_BYTES, BrokerError
+from streams.settings import Settings
+from streams.topics import MAX_MESSAGE_BYTES
 
 POLL_MS: Final = 200
 RETRY_S: Final = 0.5
@@ -78,13 +78,7 @@ async def _started(settings: Settings) -> AIOKafkaConsumer:
             await _stop(consumer)
             if not isinstance(error, (KafkaError, TimeoutError)):
                 raise
-            away_s = clock.monotonic_s() - since_s
-            if away_s > settings.away_s:
-                servers = ", ".join(settings.kafka_servers)
-                raise BrokerError(
-                    f"the broker at {servers} has not let completed hours be read for {away_s:.0f} s"
-                    f" ({error}): start it or correct {variable('kafka_url')}; nothing is lost"
-                ) from error
+            topics.bear_with(settings, since_s, "let completed hours be read", error)
             await asyncio.sleep(RETRY_S)
 
 

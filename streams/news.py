@@ -27,7 +27,7 @@ from aiokafka.errors import (
 
 from detectors.alert import Reason
 from detectors.table import HOUR_MS
-from streams import clock, hours
+from streams import clock, hours, topics
 from streams.hours import Closing
 from streams.settings import Settings, variable
 from streams.store import lost_to_writer
@@ -174,7 +174,8 @@ class TopicNews:
                 raise lost_to_writer(partition) from error
             except (KafkaError, TimeoutError) as error:
                 await self.close(partition)
-                self._away(since_s, error)
+                log.warning("news wait for the broker (%s: %s)", type(error).__name__, error)
+                topics.bear_with(self._settings, since_s, "taken an alert", error)
                 await asyncio.sleep(RETRY_S)
 
     async def _open(self, partition: int) -> None:
@@ -294,16 +295,6 @@ class TopicNews:
                 register.assign(cells)
                 self._register = register
             return self._register
-
-    def _away(self, since_s: float, error: Exception) -> None:
-        away_s = clock.monotonic_s() - since_s
-        log.warning("news wait for the broker (%s: %s)", type(error).__name__, error)
-        if away_s > self._settings.away_s:
-            servers = ", ".join(self._settings.kafka_servers)
-            raise BrokerError(
-                f"the broker at {servers} has not taken an alert for {away_s:.0f} s ({error}): start it or"
-                f" correct {variable('kafka_url')}; nothing is lost"
-            ) from error
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

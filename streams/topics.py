@@ -41,6 +41,29 @@ class TopicMismatchError(RuntimeError):
     """A topic exists with another number of partitions than the settings say."""
 
 
+def bear_with(settings: Settings, since_s: float, what: str, error: Exception) -> None:
+    """Bear with a broker that is away, for `away_s`.
+
+    Parameters
+    ----------
+    since_s : float
+        When it was found to be away, as `clock.monotonic_s` gives it.
+    what : str
+        What it has not done since, as a participle: "taken an alert".
+
+    Raises
+    ------
+    BrokerError
+        If that is too long ago.
+    """
+    away_s = clock.monotonic_s() - since_s
+    if away_s > settings.away_s:
+        raise BrokerError(
+            f"the broker at {', '.join(settings.kafka_servers)} has not {what} for {away_s:.0f} s ({error}):"
+            f" start it or correct {variable('kafka_url')}; nothing is lost"
+        ) from error
+
+
 def ensure(settings: Settings) -> str | None:
     """Make the topics that are missing and check the partitions of those that are there.
 
