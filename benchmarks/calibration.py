@@ -1,8 +1,9 @@
 """Whether a p-value is what it says: those of windows in which nobody coordinates, against uniform ones.
 
 Windows that overlap share their posts and would count the same evidence a hundred times, so only windows that
-do not are taken: each scenario is assessed once every two hours of its own time instead of every minute, its
-first hashtag alone, and each real conversation is pressed in one way only.
+do not are taken: each scenario is assessed at the full hours of its own time instead of every minute, and of
+those the windows that end at a multiple of their length count, of its first hashtag alone; and each real
+conversation is pressed in one way only.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,6 +23,7 @@ import numpy as np
 from benchmarks.quality_run import write
 from benchmarks.scenarios import crowds, real
 from benchmarks.scenarios.scenario import Scenario
+from detectors.table import HOUR_MS
 from streams import charts
 from streams.monitor import Rules
 from streams.scan import ASSESSMENTS, scan
@@ -49,8 +52,13 @@ class _Finding(msgspec.Struct):
     p_value: float | None
 
 
+class _Span(msgspec.Struct):
+    end: datetime
+
+
 class _Assessment(msgspec.Struct):
     hashtag: str
+    window: _Span
     findings: list[_Finding]
 
 
@@ -68,15 +76,25 @@ def tasks(first: int, seeds: int = SEEDS) -> list[tuple[str, Build, int]]:
 
 
 def collect(todo: Sequence[tuple[str, Build, int]], jobs: int) -> list[Drawn]:
-    """All p-values, from so many processes."""
+    """All p-values, from so many processes.
+
+    Raises
+    ------
+    RuntimeError
+        If a scenario gave none: what is not drawn is not calibrated.
+    """
     with ProcessPoolExecutor(jobs) as pool:
-        return [one for part in pool.map(_of_one, todo) for one in part]
+        parts = list(pool.map(_of_one, todo))
+    for (source, build, seed), part in zip(todo, parts, strict=True):
+        if not part:
+            raise RuntimeError(f"no window of {source} was assessed ({build}, seed {seed})")
+    return [one for part in parts for one in part]
 
 
 def _of_one(task: tuple[str, Build, int]) -> list[Drawn]:
     source, build, seed = task
     rules = Rules()
-    rules = msgspec.structs.replace(rules, hop_ms=rules.window_ms)
+    rules = msgspec.structs.replace(rules, hop_ms=HOUR_MS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         case = build("calibration", seed)
@@ -86,7 +104,7 @@ def _of_one(task: tuple[str, Build, int]) -> list[Drawn]:
     return [
         Drawn(source, finding.detector, finding.p_value)
         for window in windows
-        if window.hashtag == case.hashtags[0]
+        if window.hashtag == case.hashtags[0] and not window.window.end.timestamp() * 1_000 % rules.window_ms
         for finding in window.findings
     ]
 

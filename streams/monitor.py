@@ -47,7 +47,13 @@ class Gap(RuntimeError):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a monitor goes by. Times in milliseconds of event time."""
+    """What a monitor goes by. Times in milliseconds of event time.
+
+    Raises
+    ------
+    ValueError
+        If hops do not meet the full hours: these are closed at hops, and rows between would be passed over.
+    """
 
     window_ms: int = 7_200_000
     hop_ms: int = 60_000
@@ -61,6 +67,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """For how many hours alerts are remembered as part of a campaign: thirty days."""
     assessment: AssessmentPolicy = AssessmentPolicy()
     alert: Policy = Policy()
+
+    def __post_init__(self) -> None:
+        if HOUR_MS % self.hop_ms:
+            raise ValueError(f"a hop of {self.hop_ms} ms does not divide an hour")
 
     def hours(self, partitions: Collection[int]) -> Hours:
         """What partitions may know of each other, of which nothing was said yet."""

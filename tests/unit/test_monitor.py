@@ -404,3 +404,10 @@ def test_coordinated_share_of_two_hashtags_in_one_partition_is_told_apart() -> N
     kinds = {t.window.hashtag: t.assessment.kind for o in run(packets(in_order(posts))) for t in o.tags}
     assert kinds["calm"] is None
     assert kinds["loud"] is not None
+
+
+@pytest.mark.parametrize("hop_ms", [7_200_000, 420_000])
+def test_hops_that_do_not_meet_the_full_hours_are_refused(hop_ms: int) -> None:
+    """Hours are closed at hops: rows of a longer hop would be gone before it is assessed."""
+    with pytest.raises(ValueError, match=f"a hop of {hop_ms} ms does not divide an hour"):
+        Rules(hop_ms=hop_ms)

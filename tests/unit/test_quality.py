@@ -16,6 +16,7 @@ from benchmarks.quality_run import run
 from benchmarks.quality_score import Hits, Outcome, Raised
 from benchmarks.scenarios.catalogue import ORGANIC, QUIET, WITHOUT_TRUTH, Entry, Limits, catalogue
 from benchmarks.scenarios.scenario import Scenario
+from detectors import DETECTORS
 from detectors.table import Kind
 from streams.monitor import Rules
 from streams.posts import Post
@@ -221,6 +222,14 @@ def test_a_quiet_pattern_stays_quiet_in_small(name: str) -> None:
     assert found.windows > 10
     assert not found.alerts
     assert found.by_account == Hits()
+
+
+def test_every_detector_is_drawn_by_windows_that_do_not_overlap() -> None:
+    drawn = calibration.collect(calibration.tasks(0)[:1], 1)
+    windows = Counter(one.detector for one in drawn)
+    assert set(windows) == {detector.name for detector in DETECTORS}
+    assert len(set(windows.values())) == 1
+    assert all(1 <= count <= 3 for count in windows.values()), "two hours of talk, at any time of day"
 
 
 def test_p_values_are_drawn_beside_uniform_ones() -> None:
