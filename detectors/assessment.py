@@ -14,6 +14,7 @@ from detectors.baseline import Baseline
 from detectors.contrast import Comparing
 from detectors.finding import Detector, Finding, Verdict
 from detectors.institution import established
+from detectors.keys import among
 from detectors.off_topic import OffTopic
 from detectors.p_values import combine
 from detectors.patterns import Pattern, pattern
@@ -170,8 +171,7 @@ def assess(
         topic.compare(window, "coordinated texts", rows) if rows.any() else topic.assess(window, baseline)
     )
     findings = tuple(by_name[detector.name] for detector in detectors)
-    posts = np.unique(window.rows["post"][rows])
-    accounts = np.unique(window.rows["account"][rows])
+    posts, accounts = window.posts(rows), window.authors(rows)
     p_value = combine([f.p_value for f in findings if f.p_value is not None])
     share = posts.size / max(1, len(window))
     worth = (
@@ -188,7 +188,7 @@ def assess(
         start_ms=window.start_ms,
         end_ms=window.end_ms,
         posts=len(window),
-        accounts=int(np.unique(window.rows["account"]).size),
+        accounts=len(window.accounts),
         coordinated_posts=posts,
         coordinated_accounts=accounts,
         account_scores=_scores(accounts, findings),
@@ -270,7 +270,7 @@ def _enough(window: Window, one: Suspects, speaking: Sequence[str], policy: Asse
     side: where all of it is unknown the texts alone must carry the case, and where one thing is known to be
     ordinary they must show twice as much.
     """
-    rows = window.rows[np.isin(window.rows["account"], one.sides.suspects)]
+    rows = window.rows[window.rows_by(one.sides.suspects)]
     if established(rows):
         return False
     worth = TIED[one.tie] + sum(WORTH[name] for name in speaking)
@@ -284,7 +284,7 @@ def _enough(window: Window, one: Suspects, speaking: Sequence[str], policy: Asse
     if "client" in speaking and ordinary < 2:
         return True
     bare = one.texts >= policy.bare_texts * (1 + ordinary)
-    accounts = np.unique(window.rows["account"][one.rows]).size
+    accounts = int(window.posting(one.rows).sum())
     return ordinary < 2 and accounts >= policy.bare_accounts and bare
 
 
@@ -333,24 +333,22 @@ def _members(window: Window, one: Suspects, found: dict[str, Finding]) -> Mask:
     the others in it.
     """
     firm = one.tie in FIRM
-    accounts = window.rows["account"]
-    seeds = np.unique(accounts[one.rows])
+    seeds = window.authors(one.rows)
     told = found["bursts"].evidence
     timer = Timer(tuple((a, b) for a, b in told["modes_s"]), told["expected"]) if told else Timer()
-    theirs = np.isin(accounts, one.sides.suspects)
+    theirs = window.rows_by(one.sides.suspects)
     strays = (1 + int((theirs & ~one.rows).sum())) / (2 + int(theirs.sum()))
     members = like(window, seeds, timer, trusted=firm, strays=strays)
     if firm:
-        out: Mask = one.rows | np.isin(accounts, np.setdiff1d(members, seeds))
-        return out
-    return np.isin(accounts, members)
+        return one.rows | window.rows_by(members[~among(members, seeds)])
+    return window.rows_by(members)
 
 
 def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
     pointing = [f.accounts for f in findings if f.verdict is Verdict.SUSPICIOUS and f.accounts.size]
     if not pointing:
         return np.zeros(accounts.size)
-    votes = sum((np.isin(accounts, keys).astype(np.float64) for keys in pointing), np.zeros(accounts.size))
+    votes = sum((among(accounts, keys).astype(np.float64) for keys in pointing), np.zeros(accounts.size))
     out: NDArray[np.float64] = votes / len(pointing)
     return out
 
@@ -360,7 +358,7 @@ def _sentence(window: Window, case: _Case, kind: AlertKind | None, off_topic: Fi
     posts = int(np.count_nonzero(rows))
     if not posts:
         return f"No accounts repeat texts together among {len(window):,} posts."
-    accounts = np.unique(window.rows["account"][rows]).size
+    accounts = np.count_nonzero(window.posting(rows))
     texts = np.unique(window.group[rows & (window.group >= 0)]).size
     if not case.ties:
         what = "; too little else speaks for it, so they are not held to be coordinated"

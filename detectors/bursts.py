@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from detectors.baseline import GAP_CELLS, Baseline, gap_positions
 from detectors.contrast import Comparing, Sides
-from detectors.evidence import near_gaps
+from detectors.evidence import near_gaps, once_an_account
 from detectors.finding import SUSPICIOUS, Finding, Verdict
 from detectors.scan_statistic import Cluster, densest, smoothed
-from detectors.table import Flag, Keys, Mask, Rows, Window, flagged
+from detectors.table import Flag, Mask, Window, flagged
 from detectors.words import seconds
 
 LEAST_GAPS: Final = 20
@@ -61,18 +61,19 @@ class Bursts(Comparing):
 
     def assess(self, window: Window, baseline: Baseline) -> Finding:
         """Judge all accounts of one window; see the class."""
-        return self._judge(window.rows, "one account", baseline)
+        return self._judge(window, np.ones(len(window.accounts), np.bool_), "one account", baseline)
 
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window, by themselves; see the class."""
-        mine = np.isin(window.rows["account"], sides.suspects)
-        return self._judge(window.rows[mine], f"one of the {sides.who}", baseline)
+        return self._judge(window, window.chosen(sides.suspects), f"one of the {sides.who}", baseline)
 
-    def _judge(self, every: Rows, whose: str, baseline: Baseline) -> Finding:
-        if 2 * flagged(every, Flag.COARSE_TIME).sum() > len(every):
+    def _judge(self, window: Window, who: Mask, whose: str, baseline: Baseline) -> Finding:
+        posted = who[window.account]
+        coarse = flagged(window.rows, Flag.COARSE_TIME) & posted
+        if 2 * np.count_nonzero(coarse) > np.count_nonzero(posted):
             return Finding.abstained(self.name, "Times are known to the minute only.")
-        gap_s, later = near_gaps(every)
-        accounts, posts = later["account"], later["post"]
+        gap_s, later = near_gaps(window, who)
+        accounts, time_ms = window.account[later], window.rows["time_ms"][later]
         if len(gap_s) < LEAST_GAPS:
             return Finding.abstained(
                 self.name,
@@ -87,7 +88,7 @@ class Bursts(Comparing):
             widest=TIGHT,
             against_flanks=True,
         )
-        strong = [mode for mode in found if not _common_clock(later["time_ms"], gap_s, mode)]
+        strong = [mode for mode in found if not _common_clock(time_ms, gap_s, mode)]
         if not strong:
             clock = "; they post at the same moments, by a common clock" if found else ""
             return Finding(
@@ -100,7 +101,7 @@ class Bursts(Comparing):
         p_value = min(mode.p_value for mode in strong)
         modes_s = [[mode.first, mode.last] for mode in strong]
         inside = within(gap_s, modes_s)
-        keys: Keys = np.unique(accounts[inside])
+        keys = window.accounts[np.unique(accounts[inside])]
         return Finding(
             self.name,
             Verdict.SUSPICIOUS,
@@ -110,7 +111,7 @@ class Bursts(Comparing):
             p_value,
             float(inside.mean()),
             keys,
-            np.unique(posts[inside]),
+            np.sort(window.rows["post"][later[inside]]),
             {
                 "modes_s": modes_s,
                 "accounts_with_gaps": int(np.unique(accounts).size),
@@ -119,7 +120,7 @@ class Bursts(Comparing):
         )
 
 
-def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> tuple[Keys, NDArray[np.int64]]:
+def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """How many gaps of each account lie in the modes.
 
     Parameters
@@ -129,15 +130,15 @@ def keeping_time(window: Window, modes_s: Sequence[Sequence[int]]) -> tuple[Keys
 
     Returns
     -------
-    accounts : uint64, sorted
-        Those with a gap of less than two hours.
-    gaps : int64, aligned
-        Their gaps in the modes; 0 if these are less than half of them.
+    gaps : int64, shape (a,)
+        Gaps in the modes; 0 if these are less than half of an account's, -1 if it has none below two hours.
     """
-    gap_s, later = near_gaps(window.rows)
-    accounts, at = np.unique(later["account"], return_inverse=True)
-    timed = np.bincount(at[within(gap_s, modes_s)], minlength=len(accounts))
-    return accounts, np.where(2 * timed >= np.bincount(at, minlength=len(accounts)), timed, 0)
+    every = len(window.accounts)
+    gap_s, later = near_gaps(window, np.ones(every, np.bool_))
+    account = window.account[later]
+    timed = np.bincount(account[within(gap_s, modes_s)], minlength=every)
+    gaps = np.bincount(account, minlength=every)
+    return np.where(gaps == 0, -1, np.where(2 * timed >= gaps, timed, 0))
 
 
 def _common_clock(times_ms: NDArray[np.int64], gap_s: NDArray[np.int64], mode: Cluster) -> bool:
@@ -168,7 +169,7 @@ def within(gap_s: NDArray[np.int64], modes_s: Sequence[Sequence[int]]) -> Mask:
 
 def modes(
     gap_s: NDArray[np.int64],
-    accounts: Keys,
+    accounts: NDArray[np.int64],
     baseline: Baseline,
     *,
     min_accounts: int = 3,
@@ -183,7 +184,8 @@ def modes(
     ----------
     gap_s : int64, shape (n,)
         Whole seconds, in [0, 7200].
-    accounts : uint64, shape (n,)
+    accounts : int64, shape (n,)
+        Whose gap it is, as any numbers from 0 on.
     min_accounts : int
         An interval fewer accounts share is no mode.
     worst_p_value : float
@@ -195,8 +197,7 @@ def modes(
     most : int
         Modes to look for.
     """
-    pairs = np.unique(np.stack((accounts, gap_s.astype(np.uint64))), axis=1)
-    who, gaps = pairs[0], pairs[1].astype(np.int64)
+    who, gaps = once_an_account(accounts, gap_s)
     own = smoothed(gaps, gap_positions(), SMOOTHING_DECADES)
     # All gaps shape what is expected, those of modes too: a null made from what is left after a mode was cut
     # out would sink around the hole, and its rims would stand out in turn.

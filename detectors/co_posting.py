@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding
+from detectors.keys import coded
 from detectors.p_values import betabinomial_tail, binomial_tail, bounded, rejected
 from detectors.shares import Shares, shares
 from detectors.table import Mask, Window
@@ -80,7 +81,7 @@ class CoPosting:
             effect,
             large=True,
             accounts=found.accounts[flagged],
-            posts=np.unique(window.rows["post"][rows]),
+            posts=window.posts(rows),
             evidence={"median_shared_texts": float(np.median(shared[flagged]))},
         )
 
@@ -126,8 +127,8 @@ def _communities(found: Shares, pairs: Mask) -> NDArray[np.int64]:
     out = np.full(len(found.accounts), -1, np.int64)
     if not pairs.any():
         return out
-    accounts, account = np.unique(found.account[pairs], return_inverse=True)
-    groups, group = np.unique(found.group[pairs], return_inverse=True)
+    accounts, account = coded(found.account[pairs])
+    groups, group = coded(found.group[pairs])
     posted = csr_array(
         (np.ones(account.size, np.int32), (account, group)), shape=(accounts.size, groups.size)
     )
@@ -159,7 +160,7 @@ def co_posted(found: Shares) -> Mask:
     out = np.zeros(len(found.group), np.bool_)
     if not use.size:
         return out
-    groups, group = np.unique(found.group[use], return_inverse=True)
+    groups, group = coded(found.group[use])
     posted = csr_array(
         (np.ones(use.size, np.int32), (found.account[use], group)), shape=(len(found.accounts), groups.size)
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding
+from detectors.keys import among, coded
 from detectors.p_values import betabinomial_tail, binomial_tail, rejected
 from detectors.table import Flag, Keys, Kind, Mask, Window, flagged
 
@@ -67,7 +68,7 @@ class CoRepost:
             effect,
             large=many > 0,
             accounts=found.core,
-            posts=np.unique(window.rows["post"][found.rows_of(found.core)]),
+            posts=window.posts(found.rows_of(found.core)),
         )
 
 
@@ -96,7 +97,7 @@ class Reposting:
 
     def rows_of(self, accounts: Keys) -> Mask:
         """The reposts of these accounts; shape (n,)."""
-        mine = np.isin(self.accounts, accounts)
+        mine = among(self.accounts, accounts)
         if not len(mine):
             return np.zeros(len(self.row_account), np.bool_)
         out: Mask = (self.row_account >= 0) & mine[self.row_account]
@@ -108,13 +109,13 @@ def reposting(window: Window) -> Reposting:
     """Find the accounts that repost together; none where times are known to the minute only."""
     rows = window.rows
     use = np.flatnonzero((rows["kind"] == Kind.REPOST) & (rows["target"] != 0))
-    accounts, account = np.unique(rows["account"][use], return_inverse=True)
+    accounts, account = coded(rows["account"][use])
     row_account = np.full(len(rows), -1, np.int64)
     row_account[use] = account
     flags = np.zeros(len(accounts), np.bool_)
     fine = ~flagged(rows[use], Flag.COARSE_TIME)
     if len(accounts) >= LEAST_ACCOUNTS and fine.all():
-        flags = _keeping_company(account.astype(np.int64), rows["target"][use], rows["time_ms"][use])
+        flags = _keeping_company(account, rows["target"][use], rows["time_ms"][use])
     return Reposting(accounts, flags, row_account)
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-import numpy as np
-
 from detectors.baseline import Baseline
 from detectors.finding import Finding
 from detectors.shares import shares
@@ -68,15 +66,14 @@ def copying(window: Window) -> Sides:
 
 def against_rest(window: Window, who: str, suspects: Keys) -> Sides:
     """These accounts and all others of the window; `suspects` sorted."""
-    return Sides(who, suspects, np.setdiff1d(window.rows["account"], suspects))
+    return Sides(who, suspects, window.accounts[~window.chosen(suspects)])
 
 
 def contrast(window: Window, sides: Sides, known: Mask) -> Contrast:
     """One row of every account; `known` says which rows carry the field in question, shape (n,)."""
-    rows = window.rows[known]
-    accounts, first = np.unique(rows["account"], return_index=True)
-    firsts = rows[first]
+    first = window.firsts(known)
+    has = first >= 0
     return Contrast(
-        firsts[np.isin(accounts, sides.suspects, assume_unique=True)],
-        firsts[np.isin(accounts, sides.others, assume_unique=True)],
+        window.rows[first[has & window.chosen(sides.suspects)]],
+        window.rows[first[has & window.chosen(sides.others)]],
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Rows, Window, flagged
+from detectors.keys import among, distinct_keys
+from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged
 
 LONGEST_GAP_S = 7_200
 """Posts of one account that lie further apart are not one sitting, and windows are no longer."""
@@ -88,48 +90,69 @@ def gather(
     account_scores : float64, aligned with `coordinated_accounts`
     """
     rows = window.rows
-    post_is = np.isin(rows["post"], coordinated_posts)
-    account_is = np.isin(rows["account"], coordinated_accounts)
+    post_is = among(rows["post"], coordinated_posts)
+    account_is = window.chosen(coordinated_accounts)
     return Evidence(
         texts=_texts(window, post_is),
         accounts=_accounts(window, coordinated_accounts, account_scores, post_is),
         minutes=_counts(rows["time_ms"] // 60_000 * 60_000, post_is),
-        gaps=_gaps(rows, account_is),
-        created=_created(rows, account_is),
+        gaps=_gaps(window, account_is),
+        created=_created(window, account_is),
         clients=_clients(window, post_is),
     )
 
 
-def account_gaps(rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Gaps between consecutive posts of each account.
+@lru_cache(maxsize=2)  # asked for by several detectors, and by whoever gathers the evidence
+def account_gaps(window: Window) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Gaps between consecutive posts of each account, where times are finer than a minute.
 
     Returns
     -------
     gap_ms : int64, shape (m,)
+        By rising account.
     later : int64, shape (m,)
-        Index into `rows` of the later post of each gap.
+        Row of the later post of each gap.
     """
-    order = np.lexsort((rows["post"], rows["time_ms"], rows["account"]))
-    account, time_ms = rows["account"][order], rows["time_ms"][order]
+    order = window.by_account
+    order = order[~flagged(window.rows, Flag.COARSE_TIME)[order]]
+    account, time_ms = window.account[order], window.rows["time_ms"][order]
     same = np.flatnonzero(account[1:] == account[:-1])
     return time_ms[same + 1] - time_ms[same], order[same + 1]
 
 
-def near_gaps(rows: Rows) -> tuple[NDArray[np.int64], Rows]:
-    """Gaps of up to `LONGEST_GAP_S` between consecutive posts of each account, where times are that fine.
+def near_gaps(window: Window, accounts: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Gaps of up to `LONGEST_GAP_S` between consecutive posts of some accounts, where times are that fine.
+
+    Parameters
+    ----------
+    accounts : bool, shape (a,)
+        Which of the window's accounts.
 
     Returns
     -------
     gap_s : int64, shape (m,)
-        Whole seconds.
-    later : ROW, shape (m,)
-        The later post of each gap.
+        Whole seconds, by rising account.
+    later : int64, shape (m,)
+        Row of the later post of each gap.
     """
-    fine = rows[~flagged(rows, Flag.COARSE_TIME)]
-    gap_ms, later = account_gaps(fine)
+    gap_ms, later = account_gaps(window)
     gap_s = gap_ms // 1000
-    near = gap_s <= LONGEST_GAP_S
-    return gap_s[near], fine[later[near]]
+    near = (gap_s <= LONGEST_GAP_S) & accounts[window.account[later]]
+    return gap_s[near], later[near]
+
+
+def once_an_account(
+    account: NDArray[np.int64], gap_s: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each distinct gap of an account once; the arguments so thinned out, sorted by account and gap.
+
+    Parameters
+    ----------
+    account : int64, shape (m,), not negative
+    gap_s : int64, shape (m,), in [0, `LONGEST_GAP_S`]
+    """
+    code = distinct_keys(account * (LONGEST_GAP_S + 1) + gap_s)
+    return code // (LONGEST_GAP_S + 1), code % (LONGEST_GAP_S + 1)
 
 
 def _counts(keys: NDArray[np.int64], coordinated: Mask) -> tuple[Count, ...]:
@@ -140,12 +163,14 @@ def _counts(keys: NDArray[np.int64], coordinated: Mask) -> tuple[Count, ...]:
 
 
 def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
-    group, rows = window.group, window.rows
-    use = (group >= 0) & (rows["kind"] != Kind.REPOST)
+    rows = window.rows
+    use = (window.group >= 0) & (window.group < MOST_TEXTS) & (rows["kind"] != Kind.REPOST)
+    at = np.flatnonzero(use)
+    at = at[np.argsort(window.group[at].astype(np.int16), kind="stable")]
+    ends = np.cumsum(np.bincount(window.group[at]))
     out = []
-    for number in range(min(MOST_TEXTS, int(group[use].max(initial=-1)) + 1)):
-        mine = np.flatnonzero(use & (group == number))
-        accounts = np.unique(rows["account"][mine]).size
+    for mine in np.split(at, ends[:-1]):
+        accounts = np.unique(window.account[mine]).size
         if accounts < 2:
             continue
         prints, times = np.unique(rows["text"][mine], return_counts=True)
@@ -167,11 +192,12 @@ def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
 def _accounts(
     window: Window, accounts: Keys, scores: NDArray[np.float64], post_is: Mask
 ) -> tuple[AccountEvidence, ...]:
-    mine = window.rows[post_is]
-    found, first, posts = np.unique(mine["account"], return_index=True, return_counts=True)
-    ranked = np.lexsort((found, -posts))[:MOST_ACCOUNTS]
+    first = window.firsts(post_is)
+    posts = np.bincount(window.account[post_is], minlength=len(first))
+    named = np.flatnonzero(first >= 0)
+    ranked = named[np.argsort(-posts[named], kind="stable")[:MOST_ACCOUNTS]]  # of equals the lowest key first
     score_of = dict(zip(accounts.tolist(), scores.tolist(), strict=True))
-    rows = mine[first[ranked]]
+    rows = window.rows[first[ranked]]
     known = flagged(rows, Flag.CREATED_KNOWN).tolist()
     days = rows["created_day"].tolist()
     handles = rows["handle"].tolist()
@@ -183,23 +209,22 @@ def _accounts(
             created_day=days[i] if known[i] else None,
             score=round(score_of.get(key, 0.0), 3),
         )
-        for i, (key, count) in enumerate(zip(found[ranked].tolist(), posts[ranked].tolist(), strict=True))
+        for i, (key, count) in enumerate(zip(rows["account"].tolist(), posts[ranked].tolist(), strict=True))
     )
 
 
-def _gaps(rows: Rows, account_is: Mask) -> tuple[Count, ...]:
-    fine = ~flagged(rows, Flag.COARSE_TIME)
-    gap_ms, later = account_gaps(rows[fine])
+def _gaps(window: Window, account_is: Mask) -> tuple[Count, ...]:
+    gap_ms, later = account_gaps(window)
     if not len(gap_ms):
         return ()
     bins = np.searchsorted(GAP_EDGES_S, gap_ms / 1000, side="right") - 1
-    return _counts(GAP_EDGES_S[bins].astype(np.int64), account_is[fine][later])
+    return _counts(GAP_EDGES_S[bins].astype(np.int64), account_is[window.account[later]])
 
 
-def _created(rows: Rows, account_is: Mask) -> tuple[Count, ...]:
-    known = flagged(rows, Flag.CREATED_KNOWN)
-    _, first = np.unique(rows["account"][known], return_index=True)
-    return _counts(rows["created_day"][known][first].astype(np.int64), account_is[known][first])
+def _created(window: Window, account_is: Mask) -> tuple[Count, ...]:
+    first = window.firsts(flagged(window.rows, Flag.CREATED_KNOWN))
+    known = first >= 0
+    return _counts(window.rows["created_day"][first[known]].astype(np.int64), account_is[known])
 
 
 def _clients(window: Window, post_is: Mask) -> tuple[Count, ...]:

@@ -15,10 +15,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from detectors.evidence import LONGEST_GAP_S, near_gaps
+from detectors.evidence import near_gaps, once_an_account
+from detectors.keys import among
 from detectors.sample import mixed
 from detectors.shares import LEAST_PAIRS, copies, shares
-from detectors.table import Flag, Keys, Rows, Window, flagged
+from detectors.table import Flag, Keys, Mask, Rows, Window, flagged
 from detectors.text import SEED
 
 MOST_ACCOUNTS: Final = 200
@@ -193,18 +194,17 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
     gaps: list[Cells] = []
     rates: list[int] = []
     for window, coordinated in windows:
-        rows = window.rows
-        if coordinated.size:
-            rows = rows[~np.isin(rows["account"], coordinated)]
-        if not len(rows):
+        ordinary = ~window.chosen(coordinated)
+        if not ordinary.any():
             continue
-        accounts, first = np.unique(rows["account"], return_index=True)
-        if accounts.size > MOST_ACCOUNTS:
-            kept = np.argsort(mixed(accounts))[:MOST_ACCOUNTS]
-            accounts, first = accounts[kept], first[kept]
-        profiles.append(rows[first])
-        if len(rows) > first.size:
-            gaps.append(_gaps(rows, accounts))
+        count = int(ordinary.sum())
+        if count > MOST_ACCOUNTS:
+            kept = np.flatnonzero(ordinary)[np.argsort(mixed(window.accounts[ordinary]))[:MOST_ACCOUNTS]]
+            ordinary = np.zeros(len(ordinary), np.bool_)
+            ordinary[kept] = True
+        profiles.append(window.rows[window.firsts(ordinary[window.account])[ordinary]])
+        if len(window) > count:
+            gaps.append(_gaps(window, ordinary))
         if len(window.texts.fingerprint):
             rates += _rate(window, coordinated)
     if not profiles:
@@ -219,18 +219,15 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
     )
 
 
-def _gaps(rows: Rows, accounts: Keys) -> Cells:
-    gap_s, later = near_gaps(rows[np.isin(rows["account"], accounts)])
-    who, at = np.unique(later["account"], return_inverse=True)
-    distinct = np.unique(at.astype(np.int64) * (LONGEST_GAP_S + 1) + gap_s) if who.size else at
-    out: Cells = distinct.astype(np.int64) % (LONGEST_GAP_S + 1)
-    return out
+def _gaps(window: Window, accounts: Mask) -> Cells:
+    gap_s, later = near_gaps(window, accounts)
+    return once_an_account(window.account[later], gap_s)[1]
 
 
 def _rate(window: Window, coordinated: Keys) -> list[int]:
     """The share of the pairs of account and text that copy another account, if there are enough of them."""
     found = shares(window)
-    use = ~np.isin(found.accounts, coordinated)[found.account]
+    use = ~among(found.accounts, coordinated)[found.account]
     pairs = int(use.sum())
     if pairs < LEAST_PAIRS:
         return []

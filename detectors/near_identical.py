@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-import numpy as np
-
 from detectors.baseline import Baseline
 from detectors.finding import Finding, Verdict
 from detectors.p_values import betabinomial_tail
@@ -60,6 +58,6 @@ class NearIdentical:
             p_value,
             copying / pairs,
             found.accounts[found.copiers],
-            np.unique(window.rows["post"][rows]),
+            window.posts(rows),
             evidence,
         )

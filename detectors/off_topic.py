@@ -76,7 +76,7 @@ class OffTopic:
             p_value,
             effect,
             large=far,
-            posts=np.unique(window.rows["post"][rows]),
+            posts=window.posts(rows),
         )
 
 
@@ -131,7 +131,8 @@ def _nearness(
     value = np.where(joining, joined[gram], weight[gram])
     unit = value / np.maximum(np.sqrt(np.bincount(text, value**2, texts)), 1e-12)[text]
     topic = np.bincount(gram, unit * (talk + TAG_WEIGHT * tag), DIMENSIONS)
-    squared = max(float(topic @ topic), 1e-12)
+    # Not `topic @ topic`: the linear algebra library would wake a thread on every core, and they spin.
+    squared = max(float(np.square(topic).sum()), 1e-12)
     meets = np.where(joining, topic[gram] * joined[gram] / np.maximum(weight[gram], 1e-12), topic[gram])
     raw = np.bincount(text, unit * meets, texts)
     own = np.bincount(text, unit**2, texts)  # 1, or 0 for a text without weight

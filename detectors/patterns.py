@@ -60,14 +60,14 @@ def pattern(window: Window, baseline: Baseline, together: Mask, client: Finding)
     rows = window.rows
     if not len(rows):
         return None
-    if _prolific(rows):
+    if _prolific(window):
         return Pattern.PROLIFIC_ACCOUNT
     if together.mean() >= SHARE:
         return _together(rows[together], client)
     storm = reposted(rows, STORM_REPOSTS)
     copied = _copied(window)
     if copied.mean() >= SHARE:
-        return _one_text(rows, copied, storm)
+        return _one_text(window, copied, storm)
     if storm.mean() >= REPOSTS:
         return Pattern.REPOST_STORM
     if _short(window).mean() >= SHORT:
@@ -77,9 +77,9 @@ def pattern(window: Window, baseline: Baseline, together: Mask, client: Finding)
     return None
 
 
-def _prolific(rows: Rows) -> bool:
-    most = int(np.unique(rows["account"], return_counts=True)[1].max())
-    return most >= max(LEAST_PROLIFIC, PROLIFIC * len(rows))
+def _prolific(window: Window) -> bool:
+    most = int(np.bincount(window.account).max())
+    return most >= max(LEAST_PROLIFIC, PROLIFIC * len(window))
 
 
 def _together(rows: Rows, client: Finding) -> Pattern:
@@ -96,9 +96,9 @@ def _copied(window: Window) -> Mask:
     return found.rows_of((found.sharing >= LEAST_ACCOUNTS)[found.group])
 
 
-def _one_text(rows: Rows, copied: Mask, storm: Mask) -> Pattern:
-    accounts = np.unique(rows["account"][copied])
-    if np.isin(accounts, rows["account"][storm]).mean() >= 0.5:
+def _one_text(window: Window, copied: Mask, storm: Mask) -> Pattern:
+    rows = window.rows
+    if window.posting(storm)[window.posting(copied)].mean() >= 0.5:
         return Pattern.GIVE_AWAY
     if (rows["link"][copied] != 0).mean() >= 0.5:
         return Pattern.SHARE_BUTTON
@@ -115,5 +115,4 @@ def _short(window: Window) -> Mask:
 
 
 def _signed_up(window: Window, baseline: Baseline) -> bool:
-    accounts = np.unique(window.rows["account"]).size
-    return born_together(window, baseline).size >= SIGN_UPS * accounts
+    return born_together(window, baseline).size >= SIGN_UPS * len(window.accounts)

@@ -10,6 +10,7 @@ from detectors.baseline import Baseline
 from detectors.campaign import Seen, text_prints
 from detectors.contrast import Comparing, Sides
 from detectors.finding import NO_KEYS, Finding
+from detectors.keys import among, distinct_keys
 from detectors.p_values import betabinomial_tail
 from detectors.table import Window
 
@@ -46,12 +47,11 @@ class Recycled(Comparing):
             return Finding.abstained(
                 self.name, f"There are {count:,} {sides.who}; at least {LEAST_ACCOUNTS} are needed."
             )
-        mine = np.isin(window.rows["account"], sides.suspects)
-        texts = text_prints(window, np.unique(window.rows["post"][mine]))
-        before = baseline.memory.seen(np.unique(window.rows["account"]), texts)
-        met = np.unique(np.concatenate([NO_KEYS, *(one.accounts for one in before)]))
-        accounts = np.intersect1d(met, sides.suspects)
-        others = np.intersect1d(met, sides.others).size
+        texts = text_prints(window, window.posts(window.rows_by(sides.suspects)))
+        before = baseline.memory.seen(window.accounts, texts)
+        met = distinct_keys(np.concatenate([NO_KEYS, *(one.accounts for one in before)]))
+        accounts = met[among(met, sides.suspects)]
+        others = int(among(met, sides.others).sum())
         expected = (others + PRIOR_ACCOUNTS * SEEN_SHARE) / (sides.others.size + PRIOR_ACCOUNTS)
         p_value = betabinomial_tail(
             accounts.size, count, CONCENTRATION * expected, CONCENTRATION * (1 - expected)

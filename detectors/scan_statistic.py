@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from detectors.keys import Whole, distinct_keys
 from detectors.p_values import binomial_tail, bounded
 
 STEPS_PER_WIDTH: Final = (
@@ -57,7 +58,7 @@ class Cluster:
 
 def densest(
     cells: NDArray[np.int64],
-    units: NDArray[np.uint64],
+    units: NDArray[Whole],
     mass: NDArray[np.float64],
     widths: Sequence[int],
     *,
@@ -71,7 +72,7 @@ def densest(
     ----------
     cells : int64, shape (n,)
         Cell of each observation, in [0, len(mass)).
-    units : uint64, shape (n,)
+    units : whole numbers, shape (n,)
         To whom each observation belongs.
     mass : float64, shape (c,)
         Null probability of each cell, or an upper bound of it.
@@ -102,25 +103,19 @@ def densest(
             starts = starts[starts * most_relative_width >= width]
         if not starts.size:
             continue
+        tests = starts.size * len(widths)
         inside = counts[starts + width] - counts[starts]
+        starts = starts[inside >= min_units]  # nearly all are empty
+        inside = inside[inside >= min_units]
         share = masses[starts + width] - masses[starts]
         if against_flanks:
             share = np.maximum(share, _beside(counts, starts, width) / total)
         share = np.clip(share, 1e-12, 1 - 1e-12)
-        keep = np.flatnonzero((inside >= min_units) & (inside > share * total))
-        tests = starts.size * len(widths)
-        found.append(
-            np.stack(
-                (
-                    _log_likelihood_ratio(inside[keep], share[keep], total) - np.log(tests),
-                    starts[keep],
-                    np.full(keep.size, width),
-                    inside[keep],
-                    share[keep],
-                    np.full(keep.size, tests),
-                )
-            )
-        )
+        keep = inside > share * total
+        starts, inside, share = starts[keep], inside[keep], share[keep]
+        likelihood = _log_likelihood_ratio(inside, share, total) - np.log(tests)
+        same = np.ones(starts.size)
+        found.append(np.stack((likelihood, starts, width * same, inside, share, tests * same)))
     if not found:
         return None
     table = np.concatenate(found, axis=1)
@@ -129,7 +124,7 @@ def densest(
     cells, units = cells[order], units[order]
     for _, start, width, count, expected, tests in table.T:
         first, last = int(counts[int(start)]), int(counts[int(start + width)])
-        sharing = int(np.unique(units[first:last]).size)
+        sharing = distinct_keys(units[first:last]).size
         if sharing < min_units:
             continue
         p_value = bounded(float(tests) * float(binomial_tail(count, total, expected)))

@@ -64,15 +64,16 @@ def shares(window: Window) -> Shares:
     """Find the pairs of a window."""
     group = window.group
     use = np.flatnonzero((group >= 0) & (window.rows["kind"] != Kind.REPOST))
-    accounts, account = np.unique(window.rows["account"][use], return_inverse=True)
+    posting = np.zeros(len(window.accounts), np.bool_)
+    posting[window.account[use]] = True
     groups = int(group.max(initial=-1)) + 1
-    code = account.astype(np.int64) * max(groups, 1) + group[use]
-    pairs, pair = np.unique(code, return_inverse=True)
+    account = (np.cumsum(posting) - 1)[window.account[use]]
+    pairs, pair = np.unique(account * max(groups, 1) + group[use], return_inverse=True)
     row_pair = np.full(len(window.rows), -1, np.int64)
     row_pair[use] = pair
     pair_group = pairs % max(groups, 1)
     return Shares(
-        accounts=accounts,
+        accounts=window.accounts[posting],
         account=pairs // max(groups, 1),
         group=pair_group,
         sharing=np.bincount(pair_group, minlength=groups),

@@ -81,7 +81,7 @@ def _communities(window: Window, baseline: Baseline) -> Iterator[Suspects]:
         return
     core = repeating(window, baseline)
     every = found.accounts[core.flagged]
-    others = np.setdiff1d(window.rows["account"], every)
+    others = window.accounts[~window.chosen(every)]
     communities = int(core.community.max()) + 1
     sets = [(core.community == number, False) for number in range(min(MOST_COMMUNITIES, communities))]
     if communities > 1:  # where accounts have few texts each, one campaign falls into many communities
@@ -123,12 +123,12 @@ def _copying(window: Window) -> Iterator[Suspects]:
     found = shares(window)
     yield from _enough(Tie.COPIES, copying(window), found.rows_of(found.copied[found.group]))
     rows = reposted(window.rows, COPIED)
-    accounts = np.unique(window.rows["account"][rows])
+    accounts = window.authors(rows)
     yield from _enough(Tie.REPOSTING, against_rest(window, "reposting accounts", accounts), rows)
 
 
 def _acting(window: Window, tie: Tie, who: str, accounts: Keys) -> Iterator[Suspects]:
-    rows = np.isin(window.rows["account"], accounts)
+    rows = window.rows_by(accounts)
     yield from _enough(tie, against_rest(window, who, accounts), rows)
 
 

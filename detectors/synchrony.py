@@ -53,7 +53,7 @@ class Synchrony:
         time_ms = window.rows["time_ms"][at]
         order = np.lexsort((window.rows["post"][at], time_ms, group))
         at, group, time_ms = at[order], group[order], time_ms[order]
-        account = window.rows["account"][at]
+        account = window.account[at]
         follows = np.zeros(len(at), np.bool_)
         follows[1:] = (
             (group[1:] == group[:-1])
@@ -76,13 +76,14 @@ class Synchrony:
             f" {WITHIN_S} s; {percent(expected)} would be expected at this pace."
         )
         before = np.flatnonzero(follows) - 1
-        rows = window.rows[np.unique(np.concatenate((at[follows], at[before])))]
+        rows = np.zeros(len(window), np.bool_)
+        rows[at[follows]] = rows[at[before]] = True
         return Finding.judged(
             self.name,
             sentence,
             p_value,
             effect,
             large=effect >= LEAST_RATIO * expected,
-            accounts=np.unique(rows["account"]),
-            posts=np.unique(rows["post"]),
+            accounts=window.authors(rows),
+            posts=window.posts(rows),
         )

@@ -15,12 +15,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.keys import Keys as Keys
+from detectors.keys import Mask as Mask
+from detectors.keys import among, coded, distinct_keys
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 Rows = NDArray[np.void]
-Keys = NDArray[np.uint64]
-Mask = NDArray[np.bool_]
 
 ROW = np.dtype(
     [
@@ -95,7 +97,7 @@ def distinct(rows: Rows) -> Rows:
     if len(rows) < 2:
         return rows
     ordered = rows[np.lexsort((rows["post"], rows["time_ms"]))]
-    if np.unique(ordered["post"]).size == len(ordered):
+    if distinct_keys(ordered["post"]).size == len(ordered):
         return ordered
     raw = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), ROW.itemsize)
     by_bytes = rows[np.lexsort(raw.T[::-1])]
@@ -167,4 +169,56 @@ class Window:
         at = np.minimum(at, len(self.texts.fingerprint) - 1)
         found = self.texts.fingerprint[at] == self.rows["text"]
         out: NDArray[np.int32] = np.where(found, self.texts.group[at], np.int32(-1)).astype(np.int32)
+        return out
+
+    @cached_property
+    def _coded(self) -> tuple[Keys, NDArray[np.int64]]:
+        return coded(self.rows["account"])
+
+    @property
+    def accounts(self) -> Keys:
+        """Who posted, sorted; shape (a,)."""
+        return self._coded[0]
+
+    @property
+    def account(self) -> NDArray[np.int64]:
+        """Index into `accounts` of every row; shape (n,)."""
+        return self._coded[1]
+
+    @cached_property
+    def by_account(self) -> NDArray[np.int64]:
+        """The rows by account, those of one account in the order of the window; shape (n,)."""
+        small = len(self.accounts) <= 1 << 16  # numpy sorts these by their digits, several times as fast
+        out: NDArray[np.int64] = np.argsort(
+            self.account.astype(np.uint16) if small else self.account, kind="stable"
+        )
+        return out
+
+    def chosen(self, accounts: Keys) -> Mask:
+        """Which of `accounts` are among those given, which are sorted; shape (a,)."""
+        return among(self.accounts, accounts)
+
+    def rows_by(self, accounts: Keys) -> Mask:
+        """The rows of the accounts given, which are sorted; shape (n,)."""
+        return self.chosen(accounts)[self.account]
+
+    def posting(self, rows: Mask) -> Mask:
+        """Which of `accounts` have some of these rows; shape (a,)."""
+        out = np.zeros(len(self.accounts), np.bool_)
+        out[self.account[rows]] = True
+        return out
+
+    def authors(self, rows: Mask) -> Keys:
+        """Accounts of these rows, sorted."""
+        return self.accounts[self.posting(rows)]
+
+    def posts(self, rows: Mask) -> Keys:
+        """Keys of these rows' posts, sorted."""
+        return np.sort(self.rows["post"][rows])
+
+    def firsts(self, rows: Mask) -> NDArray[np.int64]:
+        """The first of these rows of each of `accounts`, -1 for those that have none; shape (a,)."""
+        out = np.full(len(self.accounts), -1, np.int64)
+        backwards = np.flatnonzero(rows)[::-1]
+        out[self.account[backwards]] = backwards  # of what is written several times the last stays
         return out

@@ -73,10 +73,8 @@ def like(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays: fl
         Share of the seeds' posts that are not of what ties them, in (0, 1]. Where there are next to none, an
         account that has nothing of it is hardly one of them.
     """
-    rows = window.rows
-    accounts, first = np.unique(rows["account"], return_index=True)
-    known = _Known.of(window, accounts, first, timer)
-    seed = np.isin(accounts, seeds)
+    known = _Known.of(window, timer)
+    seed = window.chosen(seeds)
     members = seed
     for _ in range(ROUNDS):
         if not members.any() or members.all():
@@ -87,7 +85,7 @@ def like(window: Window, seeds: Keys, timer: Timer, *, trusted: bool, strays: fl
         if (fresh == members).all():
             break
         members = fresh
-    return accounts[members]
+    return window.accounts[members]
 
 
 @dataclass(frozen=True)
@@ -102,14 +100,13 @@ class _Known:
     days: int
 
     @classmethod
-    def of(cls, window: Window, accounts: Keys, first: NDArray[np.int64], timer: Timer) -> _Known:
-        rows = window.rows[first]
+    def of(cls, window: Window, timer: Timer) -> _Known:
+        rows = window.rows[window.firsts(np.ones(len(window), np.bool_))]
         days = max(int(window.end_ms // DAY_MS) - FIRST_DAY + 1, 1)
         day = np.clip(rows["created_day"].astype(np.int64) - FIRST_DAY, 0, days - 1)
         _, client = np.unique(rows["client"], return_inverse=True)
-        gaps, timed = keeping_time(window, timer.modes_s)
-        kept = np.full(accounts.size, -1)
-        kept[np.searchsorted(accounts, gaps)] = np.minimum(timed, MOST_KEPT)
+        timed = keeping_time(window, timer.modes_s)
+        kept = np.minimum(timed, MOST_KEPT)
         return cls(
             np.where(flagged(rows, Flag.CREATED_KNOWN), day, -1),
             np.where(rows["client"] != 0, client, -1),

@@ -9,6 +9,7 @@ import numpy as np
 
 from detectors.assessment import Assessment
 from detectors.finding import Verdict
+from detectors.keys import among
 from detectors.table import Flag
 from streams.monitor import Evicted
 
@@ -46,8 +47,7 @@ class Ledger:
     def mark(self, assessment: Assessment) -> None:
         """Take over what an assessment under a firing alert says."""
         marks = self._marks.setdefault(assessment.hashtag, {})
-        for key, reason in zip(assessment.coordinated_posts.tolist(), _reasons(assessment), strict=True):
-            marks[key] = reason
+        marks.update(zip(assessment.coordinated_posts.tolist(), _reasons(assessment), strict=True))
         scores = self._scores.setdefault(assessment.hashtag, {})
         for key, score in zip(
             assessment.coordinated_accounts.tolist(), assessment.account_scores.tolist(), strict=True
@@ -59,10 +59,10 @@ class Ledger:
         """Give near-identical groups names that stay while their texts come and go."""
         window = assessment.window
         names = self._groups.setdefault(assessment.hashtag, {})
-        rows = np.isin(window.rows["post"], assessment.coordinated_posts)
-        pairs = np.unique(np.stack((window.group[rows].astype(np.uint64), window.rows["text"][rows])), axis=1)
+        rows = np.flatnonzero(among(window.rows["post"], assessment.coordinated_posts))
+        prints, first = np.unique(window.rows["text"][rows], return_index=True)
         by_group: dict[int, list[int]] = {}
-        for group, text in pairs.T.tolist():
+        for group, text in zip(window.group[rows[first]].tolist(), prints.tolist(), strict=True):
             by_group.setdefault(group, []).append(text)
         for texts in by_group.values():
             known = [names[text] for text in texts if text in names]
@@ -104,16 +104,15 @@ class Ledger:
 
 
 def _reasons(assessment: Assessment) -> list[Mark]:
-    rows = assessment.window.rows
-    _, first = np.unique(rows["post"], return_index=True)
-    posts = rows[first]
-    mine = posts[np.isin(posts["post"], assessment.coordinated_posts)]
-    code = np.zeros(len(mine), np.int64)
+    window, posts = assessment.window, assessment.coordinated_posts
+    order = np.argsort(window.rows["post"])
+    rows = order[np.searchsorted(window.rows["post"][order], posts)]
+    code = np.zeros(len(posts), np.int64)
     names: list[str] = []
     for finding in assessment.findings:
         if finding.verdict is not Verdict.SUSPICIOUS:
             continue
-        pointed = np.isin(mine["account"], finding.accounts) | np.isin(mine["post"], finding.posts)
+        pointed = window.rows_by(finding.accounts)[rows] | among(posts, finding.posts)
         code |= pointed.astype(np.int64) << len(names)
         names.append(finding.detector)
     marks = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -136,6 +137,7 @@ def _counts(counts: Iterable[Count], name: str, show: Any) -> list[Mapping[str, 
     return [{name: show(c.key), "coordinated": c.coordinated, "other": c.other} for c in counts]
 
 
+@lru_cache(maxsize=1 << 14)  # the same creation days in every alert
 def _day(day: int | None) -> str | None:
     return None if day is None else iso(creation_date_ms(day))[:10]
 

@@ -14,7 +14,7 @@ from detectors.assessment import AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.evidence import GAP_EDGES_S, MOST_CLIENTS, account_gaps, gather
 from detectors.finding import NO_KEYS
-from detectors.table import ROW
+from detectors.table import ROW, Window, distinct
 
 JUDGED = assess(flooded_window(), Baseline.prior(), AssessmentPolicy())
 EVIDENCE = gather(JUDGED.window, JUDGED.coordinated_posts, JUDGED.coordinated_accounts, JUDGED.account_scores)
@@ -82,7 +82,7 @@ def test_gaps_are_those_between_consecutive_posts_of_one_account(posts: list[tup
     rows = np.zeros(len(posts), ROW)
     for i, (account, time_ms) in enumerate(posts):
         rows[i]["post"], rows[i]["account"], rows[i]["time_ms"] = i, account, time_ms
-    gap_ms, later = account_gaps(rows)
+    gap_ms, later = account_gaps(Window("tag", 0, 10_000_001, distinct(rows)))
     expected = []
     for account in range(1, 5):
         times = sorted(t for a, t in posts if a == account)
