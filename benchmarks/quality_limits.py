@@ -106,7 +106,10 @@ def _of_one(outcome: Outcome, limits: Limits) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Exposure:
-    """How long hashtags were watched in which nobody coordinates, and how often they raised an alert."""
+    """How long hashtags were watched in which nobody coordinates, and how often they raised an alert.
+
+    Or how often else something happened there: see `below`.
+    """
 
     alerts: int
     watched_min: int
@@ -115,6 +118,12 @@ class Exposure:
     def of(cls, pooled: Sequence[Pooled]) -> Exposure:
         """All of these as one."""
         return cls(sum(p.alerts for p in pooled), sum(o.watched_min for p in pooled for o in p.outcomes))
+
+    @classmethod
+    def below(cls, pooled: Sequence[Pooled], p_value: float) -> Exposure:
+        """As `of`, counting hashtags whose combined p-value came so low instead of those with an alert."""
+        low = sum(p <= p_value for one in pooled for o in one.outcomes for p in o.lowest)
+        return cls(low, cls.of(pooled).watched_min)
 
     @property
     def tag_days(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class _Span(msgspec.Struct):
 
 
 class _Assessment(msgspec.Struct):
+    hashtag: str
+    p_value: float
     window: _Span
     posts: int
     findings: list[_Finding]
@@ -79,6 +81,7 @@ def _run(case: Scenario, seed: int, rules: Rules, folder: Path) -> Outcome:
         watched_min=len(windows) * rules.hop_ms // 60_000,
         largest=max((window.posts for window in windows), default=0),
         spent_s=round(spent_s, 2),
+        lowest=_lowest(windows),
     )
 
 
@@ -104,6 +107,13 @@ def raised(alert: dict[str, Any], tags: set[str]) -> Raised:
 def _windows(path: Path) -> Iterator[_Assessment]:
     for line in path.read_bytes().splitlines():
         yield _ASSESSMENTS.decode(line)
+
+
+def _lowest(windows: Sequence[_Assessment]) -> tuple[float, ...]:
+    lowest: dict[str, float] = {}
+    for window in windows:
+        lowest[window.hashtag] = min(window.p_value, lowest.get(window.hashtag, 1.0))
+    return tuple(lowest[tag] for tag in sorted(lowest))
 
 
 def _fired(windows: Iterator[_Assessment]) -> tuple[str, ...]:

@@ -115,6 +115,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     first_alert_min : float or None
         Minutes from the first coordinated post to the end of the window in which an alert first fired.
     fired : detectors that were suspicious in a window after the flood began
+    lowest : smallest combined p-value of each hashtag
     patterns : names of innocent patterns that were seen
     windows, largest : int
         Windows assessed, and posts in the largest.
@@ -141,6 +142,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     watched_min: int
     largest: int
     spent_s: float
+    lowest: tuple[float, ...] = ()
     peers: dict[str, Hits | str] = {}
 
     @property

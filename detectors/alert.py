@@ -99,6 +99,8 @@ class Alert:
         The hop at which it resolved.
     rests_on : tuple of str
         What ties the accounts together, then the findings that speak for coordination.
+    q_value : float or None
+        See `detectors.assessment.Assessment`.
     held_hops, calm_hops : int
         Consecutive hops with and without evidence so far.
     accounts_sample, texts_sample : bytes
@@ -136,6 +138,7 @@ class Alert:
     accounts_sample: bytes = b""
     texts_sample: bytes = b""
     campaign: Campaign | None = None
+    q_value: float | None = None
 
     @property
     def own_campaign(self) -> Campaign:
@@ -305,6 +308,7 @@ def _figures(
         window_start_ms=assessment.start_ms,
         baseline=baseline,
         rests_on=assessment.rests_on,
+        q_value=assessment.q_value,
         accounts_sample=sampled(assessment.coordinated_accounts),
         texts_sample=sampled(text_prints(assessment.window, assessment.coordinated_posts)),
     )

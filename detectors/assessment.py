@@ -68,6 +68,9 @@ FRESH_ACCOUNTS: Final = 100
 PROLIFIC_TEXTS: Final = 10
 """So many texts each with the same others within two hours: worth one more, beside a client or a profile."""
 
+FALSE_ALARMS: Final = 0.001
+"""So many windows of a hashtag and day the p-value alone lets through where nobody coordinates, at most."""
+
 CERTAIN: Final = 1e-12
 """A combined p-value from which on the evidence counts in full in the score."""
 
@@ -103,6 +106,9 @@ class Assessment:
         None if the window is not worth an alert.
     pattern : Pattern or None
         What a window that is not worth an alert looks like, if it has a name.
+    q_value : float or None
+        Share of false alarms to expect among all hashtags of the stream with evidence as strong, see
+        `detectors.q_values`; None while no hour is completed. No verdict depends on it.
     rests_on : tuple of str
         What the judgement rests on: what ties the accounts together, then the findings that speak for it.
     """
@@ -127,6 +133,7 @@ class Assessment:
     window: Window
     pattern: Pattern | None = None
     rests_on: tuple[str, ...] = ()
+    q_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,8 @@ class AssessmentPolicy:
     min_share : float
         Coordinated posts over posts, at least.
     max_p_value : float
-        Combined p-value, at most.
+        Combined p-value, at most. By default what allows `FALSE_ALARMS` where windows are judged every
+        minute: however these overlap, the chance that one of a day's is below is at most the sum of all.
     bare_accounts, bare_texts : int
         Where times, dates and clients are unknown, texts alone must carry the case: at least so many
         accounts, half of which share at least so many texts with the same others.
@@ -148,7 +156,7 @@ class AssessmentPolicy:
 
     min_accounts: int = 5
     min_share: float = 0.02
-    max_p_value: float = 1e-6
+    max_p_value: float = FALSE_ALARMS / 1_440
     bare_accounts: int = 15
     bare_texts: int = 3
 

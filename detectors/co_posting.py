@@ -14,13 +14,12 @@ from scipy.sparse.csgraph import connected_components
 from detectors.baseline import Baseline
 from detectors.finding import Finding
 from detectors.keys import coded
-from detectors.p_values import betabinomial_tail, binomial_tail, bounded, rejected
+from detectors.p_values import betabinomial_tail, binomial_tail, rejected
 from detectors.shares import Shares, shares
 from detectors.table import Mask, Window
 
 LEAST_ACCOUNTS: Final = 10
 FALSE_DISCOVERIES: Final = 0.01
-LEAST_SHARING: Final = 5
 LINKING: Final = 0.1
 """Two texts belong to one community if two accounts repeat both, and this share of those who repeat the rarer
 one: a few people in between do not join fans to a campaign."""
@@ -34,9 +33,8 @@ class CoPosting:
     A text of an account is *co-posted* if the same other account also posted another text of it. By chance,
     one text in twenty is one that somebody else posts too, and two in a row at the same other account is
     rarer still; so the number of co-posted texts of an account is at most binomial with that share. The
-    accounts where this is rejected (Benjamini–Hochberg, 1 %) are the finding. Their share, or that of their
-    co-posted texts among all texts of accounts, whichever is the more unusual, is compared with the share of
-    such accounts in organic conversations (beta-binomial, doubled): measured, at most 8 of 1,307.
+    accounts where this is rejected (Benjamini–Hochberg, 1 %) are the finding. Their share is compared with
+    the share of such accounts in organic conversations (beta-binomial).
 
     A configuration model that keeps every text's volume would see nothing here: in a flood the volumes are
     the anomaly. See docs/adr/0003-co-posting-null.md.
@@ -59,12 +57,7 @@ class CoPosting:
         core = repeating(window, baseline)
         together, shared, flagged = core.together, core.shared, core.flagged
         many = int(flagged.sum())
-        pairs = int((together & flagged[found.account]).sum())
-        # Few accounts that repeat very much are as unusual as many that repeat a little; but two or three may
-        # be one person's.
-        seen = [(many, count), (pairs, len(found.account))][: 2 if many >= LEAST_SHARING else 1]
-        prior = baseline.co_posting_alpha, baseline.co_posting_beta
-        p_value = bounded(len(seen) * min(betabinomial_tail(hits, of, *prior) for hits, of in seen))
+        p_value = betabinomial_tail(many, count, baseline.co_posting_alpha, baseline.co_posting_beta)
         effect = many / count
         if not many:
             none = f"None of {count:,} accounts repeats several texts together with others."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.contrast import Contrast, Sides, contrast
 from detectors.finding import Finding
@@ -62,6 +63,7 @@ def concentrated(
     field: str,
     *,
     prior_share: float,
+    by_text: bool = False,
     least_lift: float,
     few: Callable[[int], str],
     told: Callable[[Commonest, str], str],
@@ -72,7 +74,7 @@ def concentrated(
     ----------
     field : str
         Of `ROW`; a fingerprint, 0 where it is unknown. Its name is that of the evidence.
-    prior_share : float
+    prior_share, by_text
         See `commonest`.
     least_lift : float
         Times the expected share that is large.
@@ -84,7 +86,7 @@ def concentrated(
     both = contrast(window, sides, window.rows[field] != 0)
     if len(both.suspects) < LEAST_ACCOUNTS:
         return Finding.abstained(detector, few(len(both.suspects)))
-    top = commonest(both, field, prior_share)
+    top = commonest(both, field, prior_share, by_text=by_text)
     shown = window.show(top.key)
     return Finding.judged(
         detector,
@@ -97,7 +99,25 @@ def concentrated(
     )
 
 
-def commonest(both: Contrast, field: str, prior_share: float) -> Commonest:
+def of_one_text(group: NDArray[np.int32]) -> float:
+    """How many accounts have an account's text, on average over the accounts; at least 1.
+
+    Parameters
+    ----------
+    group : int32, shape (a,)
+        Near-identical group of one text of each account, -1 for a text like no other.
+
+    Examples
+    --------
+    >>> of_one_text(np.array([-1, -1, 0, 0, 0], np.int32))
+    2.2
+    """
+    sizes = np.bincount(group[group >= 0])
+    alone = int((group < 0).sum())
+    return float((alone + np.square(sizes).sum()) / max(1, len(group)))
+
+
+def commonest(both: Contrast, field: str, prior_share: float, *, by_text: bool = False) -> Commonest:
     """Find it and judge its share.
 
     Beta-binomial tail over accounts, not posts, for the posts of one account depend on each other. The others
@@ -108,13 +128,19 @@ def commonest(both: Contrast, field: str, prior_share: float) -> Commonest:
     ----------
     both : Contrast
         With one account in question at least; rows in which the field is known.
+    by_text : bool
+        Whether the value is part of the text, so that accounts with one text have it together: they count as
+        so many fewer (Kish's design effect).
     """
     values, counts = np.unique(both.suspects[field], return_counts=True)
     top = int(np.argmax(counts))  # ties: the lowest fingerprint, whatever the order of rows
     count, total = int(counts[top]), len(both.suspects)
     others = int((both.others[field] == values[top]).sum())
     expected = (others + PRIOR_ACCOUNTS * prior_share) / (len(both.others) + PRIOR_ACCOUNTS)
-    tail = betabinomial_tail(count, total, CONCENTRATION * expected, CONCENTRATION * (1 - expected))
+    alike = of_one_text(both.group) if by_text else 1.0
+    tail = betabinomial_tail(
+        round(count / alike), round(total / alike), CONCENTRATION * expected, CONCENTRATION * (1 - expected)
+    )
     having = both.suspects["account"][both.suspects[field] == values[top]]
     return Commonest(
         key=int(values[top]),

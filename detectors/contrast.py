@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detectors.baseline import Baseline
 from detectors.finding import Finding
 from detectors.shares import shares
@@ -37,10 +40,13 @@ class Contrast:
     ----------
     suspects, others : ROW arrays
         Of the two sides.
+    group : int32, aligned with `suspects`
+        Near-identical group of each row's text, -1 where it has none.
     """
 
     suspects: Rows
     others: Rows
+    group: NDArray[np.int32]
 
 
 class Comparing:
@@ -73,7 +79,6 @@ def contrast(window: Window, sides: Sides, known: Mask) -> Contrast:
     """One row of every account; `known` says which rows carry the field in question, shape (n,)."""
     first = window.firsts(known)
     has = first >= 0
-    return Contrast(
-        window.rows[first[has & window.chosen(sides.suspects)]],
-        window.rows[first[has & window.chosen(sides.others)]],
-    )
+    suspects = first[has & window.chosen(sides.suspects)]
+    others = first[has & window.chosen(sides.others)]
+    return Contrast(window.rows[suspects], window.rows[others], window.group[suspects])

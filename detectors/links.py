@@ -18,7 +18,8 @@ DOMAIN_SHARE: Final = 0.3
 class Links(Comparing):
     """The commonest site the accounts in question link to, against its share among the others' links.
 
-    Over accounts, the first link of each; see `commonest`. By the prior the commonest site has 30 %.
+    Over accounts, the first link of each; see `commonest`. Who copies a text copies its link, so accounts
+    count by the number of texts they share. By the prior the commonest site has 30 %.
 
     Effect: share of the accounts with a link that lead to the site, in [0, 1]. Abstains below 20 accounts in
     question with a link. Blind to shorteners, and a share button leads everybody to one site: it never
@@ -35,6 +36,7 @@ class Links(Comparing):
             sides,
             "domain",
             prior_share=DOMAIN_SHARE,
+            by_text=True,
             least_lift=LEAST_LIFT,
             few=lambda count: f"{count:,} {sides.who} posted a link; at least {LEAST_ACCOUNTS} are needed.",
             told=lambda top, site: (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from detectors.baseline import Baseline
 from detectors.campaign import Campaigns, Trace, latest
 from detectors.hour import Sums, Tally
+from detectors.q_values import q_value
 from detectors.table import HOUR_MS
 
 LAG: Final = 2
@@ -43,17 +44,20 @@ class Closing:
         What that hour was like; empty if the partition held no rows of it.
     traces : tuple of Trace
         The firing alerts whose figures were taken in that hour.
+    tests : Tally
+        P-values of the hashtags judged at this hop, see `detectors.q_values`.
     """
 
     partition: int
     through: int
     sums: Sums = field(default_factory=Sums)
     traces: tuple[Trace, ...] = ()
+    tests: Tally = field(default_factory=Tally)
 
     @property
     def empty(self) -> bool:
         """Whether it says only that hours are closed."""
-        return self.sums.empty and not self.traces
+        return self.sums.empty and not self.traces and not self.tests.total
 
     @property
     def key(self) -> bytes:
@@ -72,6 +76,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True):
     tallies: tuple[tuple[bytes, bytes], ...]
     copies: tuple[int, int, int]
     traces: tuple[Trace, ...]
+    tests: tuple[bytes, bytes] = (b"", b"")
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
@@ -80,10 +85,15 @@ _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
 def encode(closing: Closing) -> bytes:
     """The value of the message; the same closing gives the same bytes."""
     sums = closing.sums
-    tallies = tuple(
-        (tally.cells.astype("<u4").tobytes(), tally.counts.astype("<u8").tobytes()) for tally in sums.tallies
+    wire = _Wire(
+        VERSION,
+        closing.partition,
+        closing.through,
+        tuple(_packed(tally) for tally in sums.tallies),
+        sums.copies,
+        closing.traces,
+        _packed(closing.tests),
     )
-    wire = _Wire(VERSION, closing.partition, closing.through, tallies, sums.copies, closing.traces)
     return msgspec.msgpack.encode(wire)
 
 
@@ -96,17 +106,21 @@ def decode(value: bytes) -> Closing:
     """
     try:
         wire = _DECODER.decode(value)
-        tallies = [
-            Tally(np.frombuffer(cells, "<u4").astype(np.int64), np.frombuffer(counts, "<u8").astype(np.int64))
-            for cells, counts in wire.tallies
-        ]
-        days, clients, following, gaps = tallies
+        days, clients, following, gaps, tests = (_tally(*packed) for packed in (*wire.tallies, wire.tests))
     except (msgspec.MsgspecError, ValueError) as error:
         raise UnreadableHour(f"this is not a completed hour ({error})") from error
     if wire.version != VERSION:
         raise UnreadableHour(f"completed hour of version {wire.version}, this worker reads {VERSION}")
     sums = Sums(days, clients, following, gaps, wire.copies)
-    return Closing(wire.partition, wire.through, sums, wire.traces)
+    return Closing(wire.partition, wire.through, sums, wire.traces, tests)
+
+
+def _packed(tally: Tally) -> tuple[bytes, bytes]:
+    return tally.cells.astype("<u4").tobytes(), tally.counts.astype("<u8").tobytes()
+
+
+def _tally(cells: bytes, counts: bytes) -> Tally:
+    return Tally(np.frombuffer(cells, "<u4").astype(np.int64), np.frombuffer(counts, "<u8").astype(np.int64))
 
 
 class Past:
@@ -118,12 +132,15 @@ class Past:
     hours : int
         How many hours with posts these are.
     campaigns : Campaigns
+    tests : Tally
+        P-values of the hashtags judged at the end of the last of these hours; empty if there were none.
     """
 
-    def __init__(self, sums: Sums, hours: int, campaigns: Campaigns) -> None:
+    def __init__(self, sums: Sums, hours: int, campaigns: Campaigns, tests: Tally) -> None:
         self.sums = sums
         self.hours = hours
         self.campaigns = campaigns
+        self.tests = tests
         self._baselines: dict[Baseline, Baseline] = {}
 
     def baseline(self, prior: Baseline) -> Baseline:
@@ -131,6 +148,10 @@ class Past:
         if prior not in self._baselines:
             self._baselines[prior] = prior.learn(self.sums, self.hours)
         return self._baselines[prior]
+
+    def q_value(self, p_value: float) -> float | None:
+        """What a p-value is worth among those of all hashtags; None if none was judged."""
+        return q_value(p_value, self.tests) if self.tests.total else None
 
 
 class Hours:
@@ -152,6 +173,7 @@ class Hours:
         self._closed: dict[int, int | None] = dict.fromkeys(partitions)
         self._sums: dict[int, dict[int, Sums]] = {}  # by hour and partition
         self._traces: dict[int, dict[int, tuple[Trace, ...]]] = {}
+        self._tests: dict[int, dict[int, Tally]] = {}
         self._pasts: dict[int, Past] = {}
         self._lock = Lock()  # hops are assessed in threads while more is read
         self.since: int | None = None
@@ -165,6 +187,8 @@ class Hours:
                 self._sums.setdefault(closing.through, {})[closing.partition] = closing.sums
             if closing.traces:
                 self._traces.setdefault(closing.through, {})[closing.partition] = closing.traces
+            if closing.tests.total:
+                self._tests.setdefault(closing.through, {})[closing.partition] = closing.tests
             last = closing.through if before is None else max(before, closing.through)
             self._closed[closing.partition] = last
 
@@ -197,13 +221,19 @@ class Hours:
         sums = Sums.joined([sums for hour in counted for _, sums in sorted(self._sums[hour].items())])
         known = [hour for hour in sorted(self._traces) if last - self._campaign_hours < hour <= last]
         traces = latest((hour, trace) for hour in known for of in self._traces[hour].values() for trace in of)
-        return Past(sums, len(counted), Campaigns(traces.values()))
+        tests = Tally.joined(list(self._tests.get(last, {}).values()))
+        return Past(sums, len(counted), Campaigns(traces.values()), tests)
 
     def forget(self, hour: int) -> None:
         """Drop what no hop within this hour or a later one uses."""
         with self._lock:
             self.since = hour if self.since is None else max(self.since, hour)
-            for held, used in ((self._sums, self._baseline_hours), (self._traces, self._campaign_hours)):
+            everything: tuple[tuple[dict[int, Any], int], ...] = (
+                (self._sums, self._baseline_hours),
+                (self._traces, self._campaign_hours),
+                (self._tests, 1),
+            )
+            for held, used in everything:
                 for old in [one for one in held if one <= hour - LAG - used]:
                     del held[old]
 
@@ -211,7 +241,7 @@ class Hours:
         """Forget everything, to be told anew from the beginning."""
         with self._lock:
             self._closed = dict.fromkeys(self._closed)
-            self._sums, self._traces, self._pasts, self.since = {}, {}, {}, None
+            self._sums, self._traces, self._tests, self._pasts, self.since = {}, {}, {}, {}, None
 
     def every(self) -> Sums:
         """The sums of all hours held."""

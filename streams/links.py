@@ -28,7 +28,8 @@ _TRACKING: Final = re.compile(
 )
 """Parameters that campaigns and click counters set; a page that reads one of them still is the same page."""
 
-_DEFAULT_PORT: Final = re.compile(":(?:80|443)?$")
+_AROUND: Final = re.compile(r"^(?:www\.)+(?=.)|(?:\.|:(?:80|443)?)+$")
+"""What a host has without being another one: "www." and a default port, a last dot or an empty port."""
 
 
 def host(link: str) -> str:
@@ -38,7 +39,7 @@ def host(link: str) -> str:
     ('example.org', '')
     """
     authority = re.split("[/?#]", link.partition("://")[2], maxsplit=1)[0].rpartition("@")[2].lower()
-    return _DEFAULT_PORT.sub("", authority).rstrip(".").removeprefix("www.")
+    return _AROUND.sub("", authority)
 
 
 def site(link: str) -> str:

@@ -28,6 +28,7 @@ from detectors.baseline import Baseline
 from detectors.campaign import Memory
 from detectors.hour import count
 from detectors.near_text import TextIndex
+from detectors.q_values import counted
 from detectors.shares import LEAST_PAIRS
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
 from streams.hours import Closing, Hours
@@ -442,6 +443,7 @@ class Monitor:
             hour,
             count((window, coordinated.get(window.hashtag, _NOBODY)) for window in windows),
             tuple(alert.trace for alert in firing),
+            counted(tag.assessment.p_value for tag in outcomes),
         )
 
     def _of_hour(self, start_ms: int, end_ms: int) -> Iterator[Window]:
@@ -470,6 +472,7 @@ class Monitor:
             own = "" if tag.alert is None else tag.alert.id
             baseline = replace(baseline, memory=Memory(past.campaigns, own))
         assessment = assess(window, baseline, self.rules.assessment)
+        assessment = replace(assessment, q_value=past.q_value(assessment.p_value))
         alert, reason = decide(
             tag.alert,
             assessment,

@@ -83,6 +83,7 @@ def _figures(of: Alert | Assessment, coordinated_posts: int, coordinated_account
         "texts": of.texts,
         "off_topic": _round(of.off_topic),
         "p_value": _significant(of.p_value),
+        "q_value": _significant(of.q_value),
         "score": round(of.score, 2),
         "sentence": of.sentence,
         "rests_on": of.rests_on,

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from detectors.alert import Policy
-from detectors.assessment import AssessmentPolicy
+from detectors.assessment import FALSE_ALARMS, AssessmentPolicy
 from streams.monitor import Rules
 
 PREFIX: Final = "FLOODMARK_"
@@ -100,8 +100,8 @@ class Settings(BaseSettings):
     min_share: float = Field(
         _ASSESSMENT.min_share, ge=0, le=1, description="coordinated share an alert needs"
     )
-    max_p_value: float = Field(
-        _ASSESSMENT.max_p_value, gt=0, le=1, description="p-value above which none fires"
+    false_alarms: float = Field(
+        FALSE_ALARMS, gt=0, le=1, description="false alarms a hashtag and day that p-values may allow"
     )
     bare_accounts: int = Field(
         _ASSESSMENT.bare_accounts,
@@ -239,7 +239,7 @@ class Settings(BaseSettings):
             assessment=AssessmentPolicy(
                 min_accounts=self.min_accounts,
                 min_share=self.min_share,
-                max_p_value=self.max_p_value,
+                max_p_value=self.false_alarms / (24 * HOUR_S / self.hop_s),
                 bare_accounts=self.bare_accounts,
                 bare_texts=self.bare_texts,
             ),

@@ -73,10 +73,21 @@ def traces(outcomes: Sequence[Outcome]) -> list[bytes]:
     return sorted(msgspec.json.encode((c.through, trace)) for c in closings for trace in c.traces)
 
 
+def judged(outcomes: Sequence[Outcome]) -> dict[int, list[int]]:
+    """By hour, the cells of the p-values of the hashtags that all partitions judged at its end."""
+    told: dict[int, list[int]] = {}
+    for outcome in outcomes:
+        if outcome.closing is not None and outcome.closing.tests.total:
+            seen = outcome.closing.tests
+            told.setdefault(outcome.closing.through, []).extend(np.repeat(seen.cells, seen.counts).tolist())
+    return {hour: sorted(cells) for hour, cells in told.items()}
+
+
 def same(outcomes: Sequence[Outcome]) -> None:
     assert sorted(lines(outcomes)) == sorted(lines(EXPECTED))
     assert sums(outcomes) == sums(EXPECTED)
     assert traces(outcomes) == traces(EXPECTED)
+    assert judged(outcomes) == judged(EXPECTED)
 
 
 def told() -> list[dict[str, object]]:
@@ -96,6 +107,8 @@ def test_the_archive_of_these_laws_has_hours_that_are_used_and_campaigns_that_ar
     assert "joined" in {one["reason"] for one in news}
     assert {one["baseline"] for one in news} > {"prior-2"}
     assert len(sums(EXPECTED)) == 4
+    assert len(judged(EXPECTED)) >= 2
+    assert {one["q_value"] is None for one in news} == {True, False}
 
 
 @pytest.mark.parametrize("partitions", [2, 4])

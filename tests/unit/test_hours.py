@@ -11,6 +11,7 @@ from builders import RULES, T0, in_order, monitor_of, packets, post, run, step, 
 
 from detectors.campaign import Origin, Trace, sampled
 from detectors.hour import Sums, Tally
+from detectors.q_values import counted
 from detectors.table import HOUR_MS
 from streams.hours import Closing, Hours, UnreadableHour, decode, encode
 from streams.monitor import Monitor, Rules, lockstep
@@ -48,24 +49,28 @@ def test_a_hop_knows_the_hours_up_to_the_one_before_the_last_and_no_older_than_i
     hours = Hours(range(2), baseline_hours=3, campaign_hours=5)
     for hour in range(H, H + 10):
         for partition in (0, 1):
-            hours.add(Closing(partition, hour, sums(hour), (trace(f"{hour}-{partition}", 100 * hour),)))
+            seen = counted([0.5, 10.0 ** (H - hour)])
+            hours.add(Closing(partition, hour, sums(hour), (trace(f"{hour}-{partition}", 100 * hour),), seen))
     past = hours.before((H + 8) * HOUR_MS)
+    assert (past.tests.cells.tolist(), past.tests.counts.tolist()) == ([3, 60], [2, 2])
+    assert past.q_value(1e-9) == pytest.approx(5e-9)
     assert past.sums.days.cells.tolist() == [H + 4, H + 5, H + 6]
     assert past.sums.days.counts.tolist() == [2, 2, 2]
     assert past.hours == 3
     assert len(past.campaigns) == 10
+    assert hours.before(H * HOUR_MS).q_value(1e-9) is None
 
 
 def test_what_was_read_twice_counts_once_and_what_no_hop_uses_is_forgotten() -> None:
     hours, again = (Hours(range(1), baseline_hours=3, campaign_hours=5) for _ in range(2))
     for hour in range(H, H + 30):
-        closing = Closing(0, hour, sums(hour), (trace(str(hour), 1),))
+        closing = Closing(0, hour, sums(hour), (trace(str(hour), 1),), counted([0.5]))
         for _ in range(2):
             hours.add(closing)
         hours.forget(hour + 1)
         again.add(closing)
     assert hours.since == H + 30
-    assert (len(hours._sums), len(hours._traces)) == (4, 6)
+    assert (len(hours._sums), len(hours._traces), len(hours._tests)) == (4, 6, 2)
     hop_ms = (H + 31) * HOUR_MS
     assert hours.before(hop_ms).sums.digest == again.before(hop_ms).sums.digest
     assert len(hours.before(hop_ms).campaigns) == len(again.before(hop_ms).campaigns) == 5
@@ -77,6 +82,7 @@ def test_an_hour_that_held_nothing_is_told_under_the_partition_alone() -> None:
     assert Closing(3, H).key == b"3"
     assert Closing(3, H, sums(1)).key == f"3/{H}".encode()
     assert Closing(3, H, traces=(trace("a", 1),)).key == f"3/{H}".encode()
+    assert Closing(3, H, tests=counted([1.0])).key == f"3/{H}".encode()
 
 
 @pytest.mark.parametrize(

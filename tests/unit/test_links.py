@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.links import SHORTENERS, host, page, site
@@ -57,7 +57,9 @@ def test_host_that_ends_like_a_shortener_is_none() -> None:
     assert site("https://bit.ly.example/x") == "bit.ly.example"
 
 
-@given(st.text(max_size=60))
+@given(st.text(max_size=60) | st.lists(st.sampled_from(("www.", "w", ".", ":", "80", "/", "@"))).map("".join))
+@example(":.")
+@example("www.:80")
 def test_any_string_has_a_page_and_it_is_settled(text: str) -> None:
     for link in (text, f"https://{text}"):
         assert page(f"x://{page(link)}") == page(link) or not host(link)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 from typing import Final
 
@@ -19,9 +20,12 @@ from benchmarks.scenarios.scenario import Scenario
 from detectors import DETECTORS
 from detectors.table import Kind
 from streams.monitor import Rules
-from streams.posts import Post
+from streams.posts import MINUTE_MS, Post
 
 ENTRIES: Final = {entry.name: entry for entry in catalogue()}
+CHECKED: Final = 102
+"""None of the seeds of the page that is kept, nor of those that thresholds were chosen by."""
+
 RARELY: Final = Rules(hop_ms=600_000)
 """Assessed every ten minutes; `make quality` does so every minute."""
 
@@ -207,21 +211,28 @@ def test_copies_need_three_accounts_and_the_same_letters() -> None:
 
 def test_a_flood_is_found_in_small() -> None:
     found = run(made("another operator, 50 %"), rules=RARELY)
-    assert found.by_account.precision >= 0.99
-    assert found.by_account.recall >= 0.99
-    assert found.tags == Hits(1, 1, 1)
     assert found.first_alert_min is not None
     assert "co_posting" in found.fired
 
 
-@pytest.mark.parametrize(
-    "name", ["share button, 45 accounts", "repost storm, 45 accounts", "talk, 300 posts"]
-)
-def test_a_quiet_pattern_stays_quiet_in_small(name: str) -> None:
-    found = run(made(name), rules=RARELY)
+def test_a_quiet_pattern_stays_quiet_in_small() -> None:
+    found = run(made("share button, 45 accounts"), rules=RARELY)
     assert found.windows > 10
-    assert not found.alerts
     assert found.by_account == Hits()
+    assert len(found.lowest) == 1
+    assert found.lowest[0] > 1e-6
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in ENTRIES.values() if entry.limits != Limits()])
+def test_quality_is_within_its_tolerances(name: str) -> None:
+    """What `make quality` asks, of one seed and every ten minutes: so an alert may come so much later."""
+    entry = ENTRIES[name]
+    limits = entry.limits
+    if limits.first_alert_min is not None:
+        hops = limits.first_alert_min + RARELY.alert.hold_hops * RARELY.hop_ms / MINUTE_MS
+        limits = replace(limits, first_alert_min=hops)
+    outcome = run(entry.scenario(CHECKED), CHECKED, RARELY)
+    assert not list(Pooled(replace(entry, limits=limits), (outcome,)).outside())
 
 
 def test_every_detector_is_drawn_by_windows_that_do_not_overlap() -> None:

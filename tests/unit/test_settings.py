@@ -37,7 +37,7 @@ def test_every_policy_field_can_be_set() -> None:
         campaign_hours=48,
         min_accounts=9,
         min_share=0.5,
-        max_p_value=0.01,
+        false_alarms=0.01,
         bare_accounts=20,
         bare_texts=5,
         hold_hops=4,
@@ -52,6 +52,7 @@ def test_every_policy_field_can_be_set() -> None:
     assert rules.window_ms == 3_600_000
     assert rules.assessment.min_share == 0.5
     assert rules.alert.calm_hops == 3
+    assert rules.assessment.max_p_value == pytest.approx(0.01 * 30 / 86_400)
 
 
 def test_the_environment_is_read_and_an_override_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +72,7 @@ def test_the_environment_is_read_and_an_override_comes_first(monkeypatch: pytest
         ("window_s", "7201", "must be a multiple of FLOODMARK_HOP_S, 60"),
         ("window_s", "two hours", "valid integer"),
         ("min_share", "1.5", "less than or equal to 1"),
-        ("max_p_value", "0", "greater than 0"),
+        ("false_alarms", "0", "greater than 0"),
         ("metrics_port", "70000", "less than or equal to 65535"),
         ("log_level", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("kafka_url", "localhost", "must be kafka://host:port"),
