@@ -70,20 +70,24 @@ class Crowd:
         In all.
     span_s : int
         Event time from the first to the last.
-    busy_share : float
-        See `BUSY_SHARE`.
+    busy_share, thin_posts : float
+        See `BUSY_SHARE` and `THIN_POSTS`.
+    floods : int
+        How many hashtags are flooded where the time is long enough; see `FLOODED_TAGS`.
     """
 
     posts: int
     span_s: int
     busy_share: float = BUSY_SHARE
     seed: int = 0
+    floods: int = FLOODED_TAGS
+    thin_posts: float = THIN_POSTS
 
     @property
     def flooded(self) -> int:
         """How many hashtags are flooded, wholly or in part."""
         begun = -(-(self.span_s - FIRST_FLOOD_S) // FLOOD_EVERY_S)
-        return min(FLOODED_TAGS, max(0, begun))
+        return min(self.floods, max(0, begun))
 
 
 def posts(crowd: Crowd) -> list[Post]:
@@ -122,7 +126,7 @@ def _talk(crowd: Crowd, count: int, first: int) -> Iterator[Post]:
     """People with words, times, clients and ages of their own."""
     rng = np.random.default_rng((crowd.seed, 2))
     vocabulary = _vocabulary(rng)
-    tags = _tags(rng, count, crowd.busy_share)
+    tags = _tags(rng, count, crowd)
     own = rng.integers(0, _WORDS, (int(tags.max(initial=0)) + 1, _OWN_WORDS))
     about = own[tags[:, None], rng.integers(0, _OWN_WORDS, (count, 3))]
     words = np.concatenate((about, rng.integers(0, _WORDS, (count, 8))), axis=1)
@@ -142,12 +146,12 @@ def _talk(crowd: Crowd, count: int, first: int) -> Iterator[Post]:
         )
 
 
-def _tags(rng: np.random.Generator, count: int, busy_share: float) -> NDArray[np.int64]:
+def _tags(rng: np.random.Generator, count: int, crowd: Crowd) -> NDArray[np.int64]:
     """The number of each post's hashtag: the busy ones first, then the thin ones."""
-    thin = max(1, round(count * (1 - busy_share) / THIN_POSTS))
+    thin = max(1, round(count * (1 - crowd.busy_share) / crowd.thin_posts))
     weight = 1 / np.arange(1, BUSY_TAGS + 1)
     busy = rng.choice(BUSY_TAGS, count, p=weight / weight.sum())
-    return np.where(rng.random(count) < busy_share, busy, BUSY_TAGS + rng.integers(0, thin, count))
+    return np.where(rng.random(count) < crowd.busy_share, busy, BUSY_TAGS + rng.integers(0, thin, count))
 
 
 def tag(number: int) -> str:

@@ -83,7 +83,7 @@ def messages(settings: Settings, ends: Mapping[int, int]) -> list[list[Message]]
     """What is on the topic `posts`, by source partition, up to these offsets."""
     out = []
     for source in range(settings.partitions):
-        records = _read(settings, settings.posts_topic, source, ends[source])
+        records = read(settings, settings.posts_topic, source, ends[source])
         out.append([_message(record) for record in records if record.offset < ends[source]])
     return out
 
@@ -171,7 +171,7 @@ def _stream(client: redis.Redis, keys: ReaderKeys) -> dict[str, tuple[Told, ...]
 def _topic(settings: Settings, asks_ends: bool) -> dict[str, tuple[Told, ...]]:
     told: dict[str, list[Told]] = defaultdict(list)
     end = _end(settings, settings.alerts_topic) if asks_ends else None
-    for record in _read(settings, settings.alerts_topic, 0, end):
+    for record in read(settings, settings.alerts_topic, 0, end):
         headers = dict(record.headers)
         if PUNCTUATION not in headers:
             partition, _, hop_ms = headers[HOP].decode().partition("/")
@@ -186,7 +186,7 @@ def hours_told(settings: Settings, asks_ends: bool) -> tuple[dict[Fact, Any], di
     told: dict[str, list[Told]] = defaultdict(list)
     for partition in range(settings.partitions):
         end = _end(settings, settings.baseline_topic, partition) if asks_ends else None
-        for record in _read(settings, settings.baseline_topic, partition, end):
+        for record in read(settings, settings.baseline_topic, partition, end):
             closing = hours.decode(record.value)
             facts |= (said := truth.closed(closing))
             hop_ms = dict(record.headers)[HOP].decode().partition("/")[2]
@@ -198,7 +198,7 @@ def hours_told(settings: Settings, asks_ends: bool) -> tuple[dict[Fact, Any], di
 def _letters(settings: Settings, asks_ends: bool) -> dict[Fact, bytes]:
     """Dead letters by key: one that is written again takes the place of the first."""
     end = _end(settings, settings.dead_topic) if asks_ends else None
-    records = _read(settings, settings.dead_topic, 0, end)
+    records = read(settings, settings.dead_topic, 0, end)
     return {Fact("dead letter", record.key.decode()): record.value for record in records}
 
 
@@ -209,7 +209,7 @@ def _end(settings: Settings, topic: str, partition: int = 0) -> int:
         return int(consumer.end_offsets([here])[here])
 
 
-def _read(settings: Settings, topic: str, partition: int, end: int | None) -> Sequence[Any]:
+def read(settings: Settings, topic: str, partition: int, end: int | None) -> Sequence[Any]:
     """All messages of a partition that readers see, up to `end`; until nothing comes any more if None."""
     here, out = TopicPartition(topic, partition), list[Any]()
     with _consumer(settings, "read_committed" if settings.transactions else "read_uncommitted") as consumer:

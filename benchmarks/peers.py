@@ -131,7 +131,19 @@ def by_toolkit(posts: Sequence[Post]) -> set[str]:
     Raises
     ------
     NotRunError
-        If it is not installed, fails, or takes longer than `PATIENCE_S`.
+        If it is not installed, fails, or one of its steps takes longer than `PATIENCE_S`.
+    """
+    found = edges(posts, ("co_tweet", "co_retweet"), PATIENCE_S)
+    return {str(account) for edge in found if edge[0] != edge[1] for account in edge}
+
+
+def edges(posts: Sequence[Post], networks: Sequence[str], patience_s: float) -> list[tuple[object, object]]:
+    """Pairs of accounts in some of the toolkit's networks.
+
+    Raises
+    ------
+    NotRunError
+        If it is not installed, fails, or one of its steps takes longer than `patience_s`.
     """
     if not COMMAND.exists():
         raise NotRunError("not installed")
@@ -139,16 +151,15 @@ def by_toolkit(posts: Sequence[Post]) -> set[str]:
         messages, base = Path(name) / "messages.csv", Path(name) / "networks.db"
         _messages(posts, messages)
         weight = ("--time_window", str(WITHIN_S), "--min_edge_weight", str(LEAST_REPEATS))
-        _call(base, "preprocess", "--format", "csv", str(messages))
-        for network in ("co_tweet", "co_retweet"):
-            _call(base, "compute", network, *weight)
+        _call(base, patience_s, "preprocess", "--format", "csv", str(messages))
+        for network in networks:
+            _call(base, patience_s, "compute", network, *weight)
         with closing(sqlite3.connect(base)) as connection:
-            edges = [
+            return [
                 edge
-                for network in ("co_tweet", "co_retweet")
+                for network in networks
                 for edge in connection.execute(f"select user_1, user_2 from {network}_network")
             ]
-    return {str(account) for edge in edges if edge[0] != edge[1] for account in edge}
 
 
 def _messages(posts: Sequence[Post], to: Path) -> None:
@@ -167,7 +178,7 @@ def _messages(posts: Sequence[Post], to: Path) -> None:
             )
 
 
-def _call(base: Path, *arguments: str) -> None:
+def _call(base: Path, patience_s: float, *arguments: str) -> None:
     """Run the toolkit's command; it starts processes of its own, so it gets a group that can be ended."""
     with subprocess.Popen(
         [str(COMMAND), str(base), *arguments],
@@ -176,10 +187,10 @@ def _call(base: Path, *arguments: str) -> None:
         start_new_session=True,
     ) as process:
         try:
-            _, said = process.communicate(timeout=PATIENCE_S)
+            _, said = process.communicate(timeout=patience_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            raise NotRunError(f"not done within {PATIENCE_S:g} s") from None
+            raise NotRunError(f"not done within {patience_s:g} s") from None
     if process.returncode:
         lines = said.decode(errors="replace").strip().splitlines()
         raise NotRunError(lines[-1] if lines else f"ended with status {process.returncode}")
