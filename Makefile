@@ -11,6 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTERS ?= 3
 INSTALLED := .venv/.installed
+COMPARED := .venv/.compared
 
 .PHONY: help demo up test lint type bench quality chaos clean
 
@@ -33,8 +34,8 @@ lint: $(INSTALLED) ## Check style and format
 type: $(INSTALLED) ## Check types
 	$(BIN)/mypy -p detectors -p streams -p benchmarks
 
-bench: $(INSTALLED) ## Measure speed and memory; writes benchmarks/scan.md
-	$(BIN)/python -m benchmarks.scan
+bench: $(COMPARED) ## Measure speed and memory; writes benchmarks/speed.md, fails if a ratio is broken (FULL=1: all sizes)
+	$(BIN)/python -m benchmarks.speed $(if $(FULL),--full) $(if $(SHORT),--short)
 
 quality: $(INSTALLED) ## Measure how right it is; writes benchmarks/quality.md, fails outside the tolerances
 	$(BIN)/python -m benchmarks.quality
@@ -51,4 +52,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "make: $(PYTHON) is not Python 3.11 or later; name one that is: make PYTHON=python3.12 …" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	@touch $@
+
+# What `make bench` compares with is needed for nothing else.
+$(COMPARED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench,peers]'
 	@touch $@

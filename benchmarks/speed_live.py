@@ -12,18 +12,14 @@ from typing import Any, Final
 import msgspec
 import redis
 
-from benchmarks import crowd, figures, found, group, latency, servers
+from benchmarks import crowd, figures, found, group, latency, servers, speed_posts
 from benchmarks.apart import peak_mib
-from benchmarks.crowd import Crowd
 from benchmarks.latency_page import PARTITIONS, Measured, Run
 from streams import clock
 from streams.live import Stack, Worker
 from streams.settings import Settings
 
 PATIENCE_S: Final = 600.0
-SPAN_S: Final = 1_200
-"""Event time of the posts; a hop holds a twentieth of them."""
-
 _TICKS_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -79,7 +75,7 @@ class Lag(msgspec.Struct, frozen=True):
 
 def saturate(per_message: int, posts: int, kafka_url: str, folder: Path, name: str) -> Live:
     """Fill the topic, start one worker, and see how long it takes."""
-    made = crowd.posts(Crowd(posts, SPAN_S))
+    made = crowd.posts(speed_posts.live(posts))
     due = latency.schedule(made, per_message, speed=float("inf"))
     store = servers.redis(folder / name)
     store.start()
@@ -141,7 +137,7 @@ def _packets(settings: Settings, ends: dict[int, int]) -> list[int]:
 def lag(per_message: int, posts: int, posts_s: float, kafka_url: str, folder: Path, number: int) -> Lag:
     """Send as many posts of the same event time steadily, and see how soon its alerts are on the topic."""
     seconds = max(1, round(posts / posts_s))
-    run = Run(round(posts / seconds), per_message, 1, seconds, SPAN_S / seconds)
+    run = Run(round(posts / seconds), per_message, 1, seconds, speed_posts.LIVE_SPAN_S / seconds)
     told: Measured = latency.measure(run, kafka_url, folder, number)
     said = told.appended
     return Lag(per_message, told.posts_per_s, said.count, said.p50, said.p99, told.behind_s)

@@ -4,6 +4,7 @@
   posts and accounts in the same two hours under the same hashtag.
 - *Many hashtags*: made posts (benchmarks/crowd.py) in Floodmark's own format, spread over two hours. A fifth
   of them is under 40 busy hashtags, which are assessed every minute; the others have about ten each.
+- *Live*: made posts over twenty minutes, in which one hashtag after the other is flooded.
 """
 
 from __future__ import annotations
@@ -20,27 +21,46 @@ from streams.posts import Post
 
 ONE: Final = "one hashtag"
 MANY: Final = "many hashtags"
+LIVE: Final = "live"
 KINDS: Final = (ONE, MANY)
+"""What is scanned."""
 
 CASE_POSTS: Final = 11_847
 """Of the reference case at scale 1."""
 
 SPAN_S: Final = 7_200
+LIVE_SPAN_S: Final = 1_200
 BUSY_SHARE: Final = 0.2
 POSTS_A_TAG: Final = 12
 """So many posts there are of a hashtag, the posts under the busy ones divided among all."""
 
 
-def write(kind: str, posts: int, to: Path) -> None:
-    """Make about so many posts of a kind, in the order of their time."""
-    lines = _one(posts) if kind == ONE else map(formats.encode, crowd.posts(many(posts)))
+def write(kind: str, posts: int, to: Path) -> tuple[int, int]:
+    """Make about so many posts of a kind, in the order of their time; gives how many, and their hashtags."""
+    made = _one(posts) if kind == ONE else _lines(many(posts) if kind == MANY else live(posts))
+    count, hashtags = 0, set[str]()
     with to.open("wb") as file:
-        file.writelines(line.rstrip(b"\n") + b"\n" for line in lines)
+        for line in made:
+            file.write(line.rstrip(b"\n") + b"\n")
+            (post,) = formats.decode(line)
+            assert isinstance(post, Post)
+            hashtags.update(post.hashtags)
+            count += 1
+    return count, len(hashtags)
 
 
 def many(posts: int) -> Crowd:
     """What the file of many hashtags is made from; nobody floods it, so that sizes differ in size alone."""
     return Crowd(posts, SPAN_S, BUSY_SHARE, floods=0, thin_posts=POSTS_A_TAG * (1 - BUSY_SHARE))
+
+
+def live(posts: int) -> Crowd:
+    """What live workers are given."""
+    return Crowd(posts, LIVE_SPAN_S)
+
+
+def _lines(wanted: Crowd) -> Iterator[bytes]:
+    return map(formats.encode, crowd.posts(wanted))
 
 
 def _one(posts: int) -> Iterator[bytes]:

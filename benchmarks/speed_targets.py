@@ -1,0 +1,91 @@
+"""What speed and memory are wanted, beside what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks import speed_posts
+from benchmarks.speed_report import Report, Size, middle
+
+MB = 1e6
+MIB = 2**20
+
+
+class Target(NamedTuple):
+    """One figure that is wanted; `measured` and `met` are None where the run has nothing to say of it."""
+
+    what: str
+    wanted: str
+    measured: str | None = None
+    met: bool | None = None
+
+
+def targets(report: Report) -> list[Target]:
+    """All of them, in the order of the page."""
+    return [
+        *(_scan(report, kind) for kind in speed_posts.KINDS),
+        _first_output(report),
+        *_large(report),
+        *_live(report),
+        *_memory(report),
+    ]
+
+
+def _scan(report: Report, kind: str) -> Target:
+    what, wanted = f"`scan` of {kind}, of the bare loop, per core", "at least 0.8"
+    sizes = report.of(kind)
+    if not sizes or not report.limits.get(kind):
+        return Target(what, wanted)
+    share = report.limit_us(kind) / sizes[0].us
+    return Target(what, wanted, f"{share:.2f}", share >= 0.8)
+
+
+def _first_output(report: Report) -> Target:
+    what, wanted = "first output of `scan`, from calling the command", "within 1 s"
+    if not report.first_output_s:
+        return Target(what, wanted)
+    seconds = middle(report.first_output_s)
+    return Target(what, wanted, f"{seconds:.1f} s", seconds <= 1)
+
+
+def _large(report: Report) -> Iterator[Target]:
+    for kind in speed_posts.KINDS:
+        what, wanted = f"a million posts of {kind} scanned on two cores", "well under a minute"
+        large = [size for size in report.of(kind) if size.posts >= 1_000_000]
+        if not large:
+            yield Target(what, wanted)
+            continue
+        seconds = middle(scan.seconds * 1e6 / scan.posts for scan in large[0].scans)
+        yield Target(what, wanted, f"{seconds:,.0f} s a million, on one core", seconds < 60)
+
+
+def _live(report: Report) -> Iterator[Target]:
+    many, single = report.live_by(50), report.live_by(1)
+    what, wanted = "live worker with 50 posts a message, of the bare loop", "at least 0.6"
+    if many and report.limits.get(speed_posts.LIVE):
+        share = middle(one.posts_s for one in many) * report.limit_us(speed_posts.LIVE) / 1e6
+        yield Target(what, wanted, f"{share:.2f}", share >= 0.6)
+    else:
+        yield Target(what, wanted)
+    what, wanted = "live worker with one post a message", "at least 8,000 posts/s"
+    if single:
+        posts_s = middle(one.posts_s for one in single)
+        yield Target(what, wanted, f"{posts_s:,.0f} posts/s", posts_s >= 8_000)
+    else:
+        yield Target(what, wanted)
+
+
+def _memory(report: Report) -> Iterator[Target]:
+    windows = [size for size in report.of(speed_posts.ONE) if size.posts >= 189_000]
+    yield _peak("189,552 posts in one window", 600, windows)
+    yield Target("ten million posts through a window", "under 1,000 MB")
+    yield Target("a million distinct hashtags", "under 300 MB")
+
+
+def _peak(what: str, most_mb: int, sizes: list[Size]) -> Target:
+    wanted = f"under {most_mb:,} MB"
+    if not sizes:
+        return Target(what, wanted)
+    peak_mb = max(scan.peak_mib for scan in sizes[0].scans) * MIB / MB
+    return Target(what, wanted, f"{peak_mb:,.0f} MB with {sizes[0].posts:,}", peak_mb < most_mb)
