@@ -34,9 +34,9 @@ class Check(NamedTuple):
         return self.ratio <= self.most
 
 
-def growth(name: str, costs: Mapping[int, float]) -> Check:
+def growth(name: str, costs: Mapping[int, float], most: float = MOST_GROWTH) -> Check:
     """The exponent of the growth of a whole job, from the cost of a post by number of posts."""
-    return Check(f"{name}: exponent of the growth of a scan", exponent(costs), MOST_GROWTH)
+    return Check(f"{name}: exponent of the growth of a scan", exponent(costs), most)
 
 
 def times(name: str, scan_us: float, limit_us: float, most: float) -> Check:
