@@ -78,10 +78,12 @@ def _answer(
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
     try:
         to.send((True, function(*arguments)))
+    except MemoryError:
+        given = "" if limit_bytes is None else f" than {limit_bytes / 2**30:g} GiB"
+        to.send((False, f"needs more memory{given}"))
     except Exception as error:
-        to.send((False, f"{type(error).__name__}: {error}".rstrip(": ")))
-        if not isinstance(error, MemoryError):
-            raise
+        to.send((False, f"{type(error).__name__}: {error}"))
+        raise
 
 
 def peak_mib(pid: int | str = "self") -> float:

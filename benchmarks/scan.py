@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from time import process_time
 from typing import Final
@@ -57,7 +59,7 @@ def scanned(case: Path, out: Path, rules: Rules | None = None) -> Scanned:
     return Scanned(totals.posts, totals.windows, len(result.alerts), seconds, processor_s, peak_mib())
 
 
-def first_output_s(case: Path, out: Path) -> float:
+def first_output_s(case: Path) -> float:
     """Seconds from calling the command until the first assessments are in its file; it is then interrupted.
 
     Raises
@@ -65,21 +67,26 @@ def first_output_s(case: Path, out: Path) -> float:
     ApartError
         If it ended before, or nothing came within `FIRST_OUTPUT_S`.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    part, whole = out / (ASSESSMENTS + SUFFIX), out / ASSESSMENTS
-    begun_s = clock.monotonic_s()
-    with subprocess.Popen(
-        [str(COMMAND), "scan", str(case), "--out", str(out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            while clock.monotonic_s() < begun_s + FIRST_OUTPUT_S:
-                if any(path.exists() and path.stat().st_size for path in (part, whole)):
-                    return clock.monotonic_s() - begun_s
-                if process.poll() is not None:
-                    raise ApartError(f"the scan ended with status {process.returncode} without an assessment")
-                time.sleep(_POLL_S)
-        finally:
-            process.send_signal(signal.SIGINT)
-    raise ApartError(f"no assessment within {FIRST_OUTPUT_S:g} s")
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name)
+        begun_s = clock.monotonic_s()
+        with subprocess.Popen(
+            [str(COMMAND), "scan", str(case), "--out", str(out)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                _await(process, [out / (ASSESSMENTS + SUFFIX), out / ASSESSMENTS], begun_s + FIRST_OUTPUT_S)
+                return clock.monotonic_s() - begun_s
+            finally:
+                process.send_signal(signal.SIGINT)
+
+
+def _await(process: subprocess.Popen[bytes], files: Sequence[Path], until_s: float) -> None:
+    """Wait until one of the files has something in it."""
+    while not any(path.exists() and path.stat().st_size for path in files):
+        if process.poll() is not None:
+            raise ApartError(f"the scan ended with status {process.returncode} without an assessment")
+        if clock.monotonic_s() > until_s:
+            raise ApartError(f"no assessment within {FIRST_OUTPUT_S:g} s")
+        time.sleep(_POLL_S)

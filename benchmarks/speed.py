@@ -138,8 +138,7 @@ class Bench:
         self._say(f"bare loop, {kind}: {self.report.limit_us(kind):.1f} µs a post")
 
     def _first_output(self, path: Path) -> None:
-        out = self._folder / "first"
-        self.report.first_output_s += [first_output_s(path, out) for _ in range(self._extent.repeats)]
+        self.report.first_output_s += [first_output_s(path) for _ in range(self._extent.repeats)]
 
     def _scan(self, size: Size, path: Path) -> None:
         for _ in range(self._extent.repeats if size.posts < ONCE_FROM else 1):
@@ -204,7 +203,7 @@ def main() -> int:
     """Measure, write the results and give the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(f"--{SHORT}", action="store_true", help="small and once each, to see that it works")
-    parser.add_argument(f"--{FULL}", action="store_true", help="the largest sizes too: takes hours")
+    parser.add_argument(f"--{FULL}", action="store_true", help="the largest sizes too: an hour and more")
     parser.add_argument("--out", type=Path, default=RESULT, help="the page; JSON and chart go beside it")
     given = parser.parse_args()
     extent = FULL if given.full else SHORT if given.short else USUAL

@@ -15,6 +15,8 @@ LIMIT: Final = "bare loop"
 PROGRAM: Final = "Floodmark"
 _COLOURS: Final = alt.Scale(domain=[LIMIT, PROGRAM], range=[charts.OTHER, charts.COORDINATED])
 
+_AXIS: Final = alt.Axis(format="~s", tickCount=6)
+
 
 def picture(report: Report) -> str:
     """Both panels as SVG."""
@@ -33,7 +35,7 @@ def _rates(report: Report) -> alt.Chart:
         alt.Chart(alt.InlineData(values=bars))
         .mark_bar()
         .encode(
-            x=alt.X("posts_s:Q", title="posts per second of processor time"),
+            x=alt.X("posts_s:Q", title="posts per second of processor time", axis=_AXIS),
             y=alt.Y("what:N", title=None, sort=[what for what, _, _ in costs]),
             color=alt.Color("of:N", scale=_COLOURS, title=None),
         )
@@ -64,8 +66,8 @@ def _growth(report: Report) -> alt.Chart:
         alt.Chart(alt.InlineData(values=points))
         .mark_line(point=True)
         .encode(
-            x=alt.X("posts:Q", title="posts", scale=alt.Scale(type="log")),
-            y=alt.Y("us:Q", title="microseconds a post in a scan", scale=alt.Scale(zero=True)),
+            x=alt.X("posts:Q", title="posts", scale=alt.Scale(type="log"), axis=_AXIS),
+            y=alt.Y("us:Q", title="µs a post in a scan", axis=_AXIS),
             strokeDash=alt.StrokeDash("of:N", title=None),
         )
         .properties(width=charts.WIDTH, height=charts.HEIGHT)

@@ -81,8 +81,10 @@ def limit(lines: Iterable[bytes]) -> Limit:
 
 
 def limit_of(path: Path) -> Limit:
-    """The bare loop over a file."""
+    """The bare loop over a file, after its first posts have set up what is set up once."""
     with path.open("rb") as file:
+        limit(islice(file, BATCH_POSTS))
+        file.seek(0)
         return limit(file)
 
 

@@ -117,15 +117,13 @@ def jobs(case: Path, posts: int, limit_s: float, folder: Path) -> Iterator[Job]:
         SIMILAR: partial(toolkit_s, case, ("co_similar_tweet",), limit_s),
     }
     for name in JOBS:
-        begun_s = clock.monotonic_s()
         try:
             if name in (SAME, SIMILAR):  # it has processes of its own, which it ends itself
                 yield Job(name, posts, by[name]())
             else:
                 yield Job(name, posts, apart(by[name], limit_s=limit_s, limit_bytes=LIMIT_BYTES))
         except (ApartError, NotRunError) as error:
-            told = f" (gave up after {clock.monotonic_s() - begun_s:.0f} s)"
-            yield Job(name, posts, None, str(error) + told)
+            yield Job(name, posts, None, str(error))
 
 
 def scan_s(case: Path, folder: Path) -> float:

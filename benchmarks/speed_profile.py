@@ -23,6 +23,7 @@ import msgspec
 
 from benchmarks.scan import Scanned, scanned
 from detectors import DETECTORS
+from streams.monitor import Rules
 
 PROJECT: Final = Path(__file__).parent.parent
 MOST_FUNCTIONS: Final = 12
@@ -139,13 +140,13 @@ class Stopwatch:
             yield item
 
 
-def steps(case: Path, out: Path) -> Profile:
+def steps(case: Path, out: Path, rules: Rules | None = None) -> Profile:
     """Scan a file with every step timed; changes this process for good."""
     watch = Stopwatch()
     missing = _wrap(watch)
     watch.stop()
     watch.seconds.clear()
-    scan = scanned(case, out)
+    scan = scanned(case, out, rules)
     watch.stop()
     found = [Step(name, watch.calls[name], seconds) for name, seconds in watch.seconds.items()]
     return Profile(scan, tuple(sorted(found, key=lambda step: -step.seconds)), tuple(missing))

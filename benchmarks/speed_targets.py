@@ -38,7 +38,7 @@ def _scan(report: Report, kind: str) -> Target:
     if not sizes or not report.limits.get(kind):
         return Target(what, wanted)
     share = report.limit_us(kind) / sizes[0].us
-    return Target(what, wanted, f"{share:.2f}", share >= 0.8)
+    return Target(what, wanted, f"{share:.2f} with {sizes[0].posts:,} posts", share >= 0.8)
 
 
 def _first_output(report: Report) -> Target:

@@ -80,7 +80,7 @@ def test_a_check_takes_the_least_of_repeated_costs() -> None:
 def test_targets_say_what_was_measured_and_of_the_rest_nothing() -> None:
     by_name = {one.what: one for one in targets(a_report({1_000: 11.0}))}
     scan = by_name["`scan` of one hashtag, of the bare loop, per core"]
-    assert (scan.measured, scan.met) == ("0.91", True)
+    assert (scan.measured, scan.met) == ("0.91 with 1,000 posts", True)
     others = [one for one in by_name.values() if one is not scan]
     assert len(others) > 5
     assert all(one.measured is None and one.met is None for one in others)
@@ -88,7 +88,7 @@ def test_targets_say_what_was_measured_and_of_the_rest_nothing() -> None:
 
 def test_a_target_that_is_missed_is_told() -> None:
     page = speed_page.page(a_report({1_000: 50.0}), "speed.svg")
-    assert "| at least 0.8 | 0.20 | **no** |" in page
+    assert "| at least 0.8 | 0.20 with 1,000 posts | **no** |" in page
     assert "short run" in page
 
 
@@ -136,7 +136,7 @@ def test_an_iterator_is_timed_while_it_is_asked_and_not_while_it_waits() -> None
 def test_a_profile_has_all_time_of_the_scan(tmp_path: Path) -> None:
     path = tmp_path / "posts.jsonl"
     speed_posts.write(speed_posts.ONE, 1_000, path)
-    found = apart(speed_profile.steps, path, tmp_path / "out")
+    found = apart(speed_profile.steps, path, tmp_path / "out", RARELY)
     names = [step.name for step in found.steps]
     assert {"read and decode", "detector near_identical", "group texts"} <= {*names}
     assert sum(step.seconds for step in found.steps) == pytest.approx(found.scan.processor_s, rel=0.05)
@@ -150,6 +150,11 @@ def test_a_process_that_takes_too_long_is_ended() -> None:
 def test_what_another_process_raises_is_told() -> None:
     with pytest.raises(ApartError, match="FileNotFoundError"):
         apart(limit_of, Path("/nowhere"))
+
+
+def test_a_process_that_needs_too_much_memory_is_told() -> None:
+    with pytest.raises(ApartError, match="needs more memory than 2 GiB"):
+        apart(bytearray, 3 << 30, limit_bytes=2 << 30)
 
 
 def test_the_memory_of_a_process_is_its_own() -> None:
