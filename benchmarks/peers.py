@@ -137,8 +137,15 @@ def by_toolkit(posts: Sequence[Post]) -> set[str]:
     return {str(account) for edge in found if edge[0] != edge[1] for account in edge}
 
 
-def edges(posts: Sequence[Post], networks: Sequence[str], patience_s: float) -> list[tuple[object, object]]:
+def edges(
+    posts: Sequence[Post], networks: Sequence[str], patience_s: float, within_s: int = WITHIN_S
+) -> list[tuple[object, object]]:
     """Pairs of accounts in some of the toolkit's networks.
+
+    Parameters
+    ----------
+    within_s : int
+        How far apart two posts may be that count as done together.
 
     Raises
     ------
@@ -150,7 +157,7 @@ def edges(posts: Sequence[Post], networks: Sequence[str], patience_s: float) -> 
     with tempfile.TemporaryDirectory() as name:
         messages, base = Path(name) / "messages.csv", Path(name) / "networks.db"
         _messages(posts, messages)
-        weight = ("--time_window", str(WITHIN_S), "--min_edge_weight", str(LEAST_REPEATS))
+        weight = ("--time_window", str(within_s), "--min_edge_weight", str(LEAST_REPEATS))
         _call(base, patience_s, "preprocess", "--format", "csv", str(messages))
         for network in networks:
             _call(base, patience_s, "compute", network, *weight)

@@ -34,6 +34,7 @@ from benchmarks.scan import first_output_s, scanned
 from benchmarks.speed_checks import checks
 from benchmarks.speed_posts import KINDS, LIVE, MANY, ONE
 from benchmarks.speed_report import FULL, SHORT, USUAL, Report, Size, middle
+from streams.embedded import StartError
 
 RESULT: Final = Path(__file__).parent / "speed.md"
 PER_MESSAGE: Final = (50, 1)
@@ -165,18 +166,17 @@ class Bench:
         path, _, _ = self._file(LIVE, posts)
         self._limit(LIVE, path)
         path.unlink()
-        node = servers.kafka(self._folder / "kafka")
+        try:
+            node = servers.kafka(self._folder / "kafka")
+        except StartError as error:
+            self.report.notes.append(f"The live worker was not measured: {error}")
+            return
         try:
             node.start()
             for per_message in PER_MESSAGE:
                 self._saturate(per_message, posts, node.url)
             for number, per_message in enumerate(PER_MESSAGE):
-                half = middle(one.posts_s for one in self.report.live_by(per_message)) / 2
-                self.report.lags.append(
-                    speed_live.lag(per_message, posts, half, node.url, self._folder, number)
-                )
-                self._say(f"latency: {self.report.lags[-1]}")
-                self.save()
+                self._lag(per_message, posts, node.url, number)
         finally:
             node.stop()
 
@@ -186,6 +186,13 @@ class Bench:
             self.report.live.append(speed_live.saturate(per_message, posts, kafka_url, self._folder, name))
             self._say(f"live, {per_message} a message: {self.report.live[-1].posts_s:,.0f} posts/s")
             self.save()
+
+    def _lag(self, per_message: int, posts: int, kafka_url: str, number: int) -> None:
+        half = middle(one.posts_s for one in self.report.live_by(per_message)) / 2
+        lag = speed_live.lag(per_message, posts, half, kafka_url, self._folder, number)
+        self.report.lags.append(lag)
+        self._say(f"latency, {per_message} a message: p50 {lag.p50_ms:,.0f}, p99 {lag.p99_ms:,.0f} ms")
+        self.save()
 
     def _peers(self) -> None:
         path, _, _ = self._file(MANY, 2 * speed_peers.SIGNED_TEXTS)

@@ -9,7 +9,7 @@ from benchmarks import speed_posts
 from benchmarks.speed_checks import checks
 from benchmarks.speed_limit import STEPS
 from benchmarks.speed_live import Live
-from benchmarks.speed_peers import JOBS, OURS, SCAN, Job
+from benchmarks.speed_peers import JOBS, OURS, Job
 from benchmarks.speed_profile import Profile, Step
 from benchmarks.speed_report import FULL, SHORT, USUAL, Report, exponent, middle, spread
 from benchmarks.speed_targets import Target, targets
@@ -61,6 +61,7 @@ def _head(report: Report, chart: str) -> list[str]:
         " greatest. Cost is processor time where nothing else is said: other work on the machine makes it"
         " dearer, but by less than it does time on the wall.",
         "",
+        *(line for note in report.notes for line in (note, "")),
         f"![Posts in a second, and the cost of a post over their number]({chart})",
         "",
     ]
@@ -255,13 +256,11 @@ def _peers(report: Report) -> list[str]:
         *_table(
             "Others: whole jobs",
             "Seconds on the wall for posts of one hashtag. None of these does the same: a scan has twelve"
-            " detectors, assesses every minute and writes everything down, the others look once for pairs of"
-            " accounts that post equal or similar texts within a minute. The toolkit uses all cores.",
+            " detectors, assesses every minute and writes everything down; the others look once for pairs of"
+            " accounts that post equal or similar texts. Texts that are similar and up to two hours apart, as"
+            " in the last row, are what a scan compares. The toolkit uses all cores.",
             ("job", *(f"{posts:,} posts" for posts in sizes)),
             jobs if report.jobs else [],
-            [f"Similar texts are what {SCAN} looks for; equal ones are a part of that."]
-            if report.jobs
-            else [],
         ),
     ]
 
@@ -270,7 +269,7 @@ def _job(jobs: Sequence[Job], name: str, posts: int) -> str:
     one = next((job for job in jobs if (job.name, job.posts) == (name, posts)), None)
     if one is None:
         return "not tried"
-    return one.why if one.seconds is None else f"{one.seconds:,.1f}"
+    return one.why if one.seconds is None else f"{one.seconds:,.{2 if one.seconds < 1 else 1}f}"
 
 
 def _profile(report: Report) -> list[str]:

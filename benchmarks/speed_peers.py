@@ -22,6 +22,7 @@ from benchmarks.scan import scanned
 from detectors.minhash import GRAM, HASHES, bands, grams, signatures
 from detectors.text import canonical, reading
 from streams import clock, formats
+from streams.monitor import Rules
 from streams.posts import Post
 
 OURS: Final = "Floodmark"
@@ -33,9 +34,17 @@ SEED: Final = 1
 
 SCAN: Final = "Floodmark: scan"
 PAIRS: Final = f"pairs of equal texts within {peers.WITHIN_S} s, joined in numpy"
-SAME: Final = f"{peers.TOOLKIT}: co_tweet and co_retweet"
-SIMILAR: Final = f"{peers.TOOLKIT}: co_similar_tweet"
-JOBS: Final = (SCAN, PAIRS, SAME, SIMILAR)
+SAME: Final = f"{peers.TOOLKIT}: co_tweet and co_retweet within {peers.WITHIN_S} s"
+SIMILAR: Final = f"{peers.TOOLKIT}: co_similar_tweet within {peers.WITHIN_S} s"
+IN_WINDOW: Final = f"{peers.TOOLKIT}: co_similar_tweet within two hours"
+TOOLKIT: Final = {
+    SAME: (("co_tweet", "co_retweet"), peers.WITHIN_S),
+    SIMILAR: (("co_similar_tweet",), peers.WITHIN_S),
+    IN_WINDOW: (("co_similar_tweet",), Rules().window_ms // 1_000),
+}
+"""By job: the toolkit's networks, and how many seconds apart posts may be."""
+
+JOBS: Final = (SCAN, PAIRS, *TOOLKIT)
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -109,19 +118,15 @@ def _library(name: str) -> Any:
 
 
 def jobs(case: Path, posts: int, limit_s: float, folder: Path) -> Iterator[Job]:
-    """Every whole job over one file."""
-    by: dict[str, Callable[..., float]] = {
-        SCAN: partial(scan_s, case, folder),
-        PAIRS: partial(pairs_s, case),
-        SAME: partial(toolkit_s, case, ("co_tweet", "co_retweet"), limit_s),
-        SIMILAR: partial(toolkit_s, case, ("co_similar_tweet",), limit_s),
-    }
+    """Every whole job over one file; each may take so long, and each step of the toolkit's."""
+    ours = {SCAN: partial(scan_s, case, folder), PAIRS: partial(pairs_s, case)}
     for name in JOBS:
         try:
-            if name in (SAME, SIMILAR):  # it has processes of its own, which it ends itself
-                yield Job(name, posts, by[name]())
-            else:
-                yield Job(name, posts, apart(by[name], limit_s=limit_s, limit_bytes=LIMIT_BYTES))
+            if name in ours:
+                seconds = apart(ours[name], limit_s=limit_s, limit_bytes=LIMIT_BYTES)
+            else:  # it has processes of its own, which it ends itself
+                seconds = toolkit_s(case, *TOOLKIT[name], limit_s)
+            yield Job(name, posts, seconds)
         except (ApartError, NotRunError) as error:
             yield Job(name, posts, None, str(error))
 
@@ -139,7 +144,7 @@ def pairs_s(case: Path) -> float:
     return clock.monotonic_s() - begun_s
 
 
-def toolkit_s(case: Path, networks: Sequence[str], limit_s: float) -> float:
+def toolkit_s(case: Path, networks: Sequence[str], within_s: int, limit_s: float) -> float:
     """Seconds of the toolkit's own steps.
 
     Raises
@@ -147,8 +152,9 @@ def toolkit_s(case: Path, networks: Sequence[str], limit_s: float) -> float:
     NotRunError
         If it is not installed, fails, or takes longer.
     """
+    posts = _posts(case)
     begun_s = clock.monotonic_s()
-    peers.edges(_posts(case), networks, limit_s)
+    peers.edges(posts, networks, limit_s, within_s)
     return clock.monotonic_s() - begun_s
 
 

@@ -46,12 +46,15 @@ class Report(msgspec.Struct):
         The bare loop, repeated.
     sizes : list of Size
         By kind, rising.
+    notes : list of str
+        What could not be measured, and why.
     """
 
     machine: str
     command: str
     extent: str
     load: list[float] = []
+    notes: list[str] = []
     limits: dict[str, list[Limit]] = {}
     sizes: list[Size] = []
     first_output_s: list[float] = []
