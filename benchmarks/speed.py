@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -94,14 +94,10 @@ class Bench:
 
     def run(self) -> None:
         """Measure everything."""
-        parts: tuple[Callable[[], None], ...] = (
-            self._limits_and_scans,
-            self._profiles,
-            self._live,
-            self._peers,
-        )
-        for part in parts:
-            part()
+        self._limits_and_scans()
+        self._profiles()
+        self._live()
+        self._peers()
 
     def save(self) -> None:
         """Write what there is."""
