@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import tempfile
@@ -60,7 +59,7 @@ def scanned(case: Path, out: Path, rules: Rules | None = None) -> Scanned:
 
 
 def first_output_s(case: Path) -> float:
-    """Seconds from calling the command until the first assessments are in its file; it is then interrupted.
+    """Seconds from calling the command until the first assessments are in its file; it is then ended.
 
     Raises
     ------
@@ -79,7 +78,7 @@ def first_output_s(case: Path) -> float:
                 _await(process, [out / (ASSESSMENTS + SUFFIX), out / ASSESSMENTS], begun_s + FIRST_OUTPUT_S)
                 return clock.monotonic_s() - begun_s
             finally:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
 
 
 def _await(process: subprocess.Popen[bytes], files: Sequence[Path], until_s: float) -> None:

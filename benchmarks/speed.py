@@ -34,6 +34,7 @@ from benchmarks.scan import first_output_s, scanned
 from benchmarks.speed_checks import checks
 from benchmarks.speed_posts import KINDS, LIVE, MANY, ONE
 from benchmarks.speed_report import FULL, SHORT, USUAL, Report, Size, middle
+from streams import embedded
 from streams.embedded import StartError
 
 RESULT: Final = Path(__file__).parent / "speed.md"
@@ -213,7 +214,7 @@ def main() -> int:
     command = "make bench" + {SHORT: " SHORT=1", USUAL: "", FULL: " FULL=1"}[extent]
     console = Console(stderr=True)
     report = Report(machine.named(), command, extent)
-    with tempfile.TemporaryDirectory() as folder:
+    with embedded.stopping_on_sigterm(), tempfile.TemporaryDirectory() as folder:
         bench = Bench(report, EXTENTS[extent], Path(folder), given.out, console)
         bench.run()
         bench.save()
