@@ -107,6 +107,9 @@ class Alert:
         Taken with the figures, see `detectors.campaign.Trace`.
     campaign : Campaign or None
         What it belongs to, as far as completed hours show; None only in state that an older version stored.
+    sampled : float
+        The share of all accounts that were looked at, in (0, 1]. Below 1 the four counts are estimates; the
+        findings and the evidence count what was looked at.
     """
 
     id: str
@@ -139,6 +142,7 @@ class Alert:
     texts_sample: bytes = b""
     campaign: Campaign | None = None
     q_value: float | None = None
+    sampled: float = 1.0
 
     @property
     def own_campaign(self) -> Campaign:
@@ -250,7 +254,7 @@ def _decide(
             return _hold(replace(fresh, held_hops=1, opened_ms=now_ms), policy)
         fresh = replace(fresh, held_hops=previous.held_hops + 1, opened_ms=previous.opened_ms)
         return _hold(fresh, policy)
-    if assessment.coordinated_posts.size > previous.coordinated_posts:
+    if assessment.coordinated[0] > previous.coordinated_posts:
         grown = _figures(previous.id, State.FIRING, previous.starts_ms, assessment, now_ms, baseline)
         grown = replace(grown, held_hops=previous.held_hops + 1, opened_ms=previous.opened_ms)
         return grown, Reason.GREW
@@ -279,6 +283,7 @@ def _figures(
 ) -> Alert:
     kind = assessment.kind
     assert kind is not None
+    coordinated_posts, coordinated_accounts = assessment.coordinated
     return Alert(
         id=name,
         kind=kind,
@@ -290,8 +295,8 @@ def _figures(
         severity=Severity.CRITICAL if assessment.coordinated_share >= 0.5 else Severity.WARNING,
         posts=assessment.posts,
         accounts=assessment.accounts,
-        coordinated_posts=int(assessment.coordinated_posts.size),
-        coordinated_accounts=int(assessment.coordinated_accounts.size),
+        coordinated_posts=coordinated_posts,
+        coordinated_accounts=coordinated_accounts,
         coordinated_share=assessment.coordinated_share,
         texts=assessment.texts,
         off_topic=assessment.off_topic,
@@ -311,4 +316,5 @@ def _figures(
         q_value=assessment.q_value,
         accounts_sample=sampled(assessment.coordinated_accounts),
         texts_sample=sampled(text_prints(assessment.window, assessment.coordinated_posts)),
+        sampled=assessment.sampled,
     )

@@ -88,8 +88,10 @@ class Assessment:
 
     Attributes
     ----------
+    posts, accounts : int
+        In the window; estimated where it is sampled.
     coordinated_posts, coordinated_accounts : uint64, sorted
-        Keys; empty if nothing is coordinated.
+        Keys, of those in the sample; empty if nothing is coordinated.
     account_scores : float64, aligned with coordinated_accounts
         Share of the suspicious findings that point at the account, in [0, 1].
     coordinated_share : float
@@ -134,6 +136,17 @@ class Assessment:
     pattern: Pattern | None = None
     rests_on: tuple[str, ...] = ()
     q_value: float | None = None
+
+    @property
+    def sampled(self) -> float:
+        """The share of all accounts that were looked at, in (0, 1]."""
+        return self.window.sampled
+
+    @property
+    def coordinated(self) -> tuple[int, int]:
+        """How many posts and accounts are coordinated; estimated where the window is sampled."""
+        posts, accounts = self.coordinated_posts, self.coordinated_accounts
+        return self.window.estimated(posts.size), self.window.estimated(accounts.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +208,8 @@ def assess(
         hashtag=window.hashtag,
         start_ms=window.start_ms,
         end_ms=window.end_ms,
-        posts=len(window),
-        accounts=len(window.accounts),
+        posts=window.estimated(len(window)),
+        accounts=window.estimated(len(window.accounts)),
         coordinated_posts=posts,
         coordinated_accounts=accounts,
         account_scores=_scores(accounts, findings),
@@ -364,9 +377,11 @@ def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
 def _sentence(window: Window, case: _Case, kind: AlertKind | None, off_topic: Finding) -> str:
     rows = case.rows if case.ties else case.together
     posts = int(np.count_nonzero(rows))
+    every = window.estimated(len(window))
+    sample = "" if window.sampled == 1 else f"; estimated from {percent(window.sampled)} of the accounts"
     if not posts:
-        return f"No accounts repeat texts together among {len(window):,} posts."
-    accounts = np.count_nonzero(window.posting(rows))
+        return f"No accounts repeat texts together among {every:,} posts{sample}."
+    accounts = window.estimated(int(np.count_nonzero(window.posting(rows))))
     texts = np.unique(window.group[rows & (window.group >= 0)]).size
     if not case.ties:
         what = "; too little else speaks for it, so they are not held to be coordinated"
@@ -387,6 +402,6 @@ def _sentence(window: Window, case: _Case, kind: AlertKind | None, off_topic: Fi
         Tie.BIRTH: "were created together and act alike, in words of their own",
     }[case.ties[0] if case.ties else Tie.TEXTS]
     return (
-        f"{accounts:,} accounts {doing}: {posts:,} of {len(window):,} posts"
-        f" ({percent(posts / len(window))}){what}."
+        f"{accounts:,} accounts {doing}: {window.estimated(posts):,} of {every:,} posts"
+        f" ({percent(posts / len(window))}){what}{sample}."
     )

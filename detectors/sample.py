@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.table import Keys
+from detectors.table import Keys, Mask
 
 SAMPLE: Final = 256
 """Members a sample holds. Of a set that is no larger it holds all; a share that is measured on it has a
@@ -39,6 +39,48 @@ def lowest(keys: Keys, size: int = SAMPLE) -> Keys:
     [0]
     """
     return np.unique(mixed(keys))[:size]
+
+
+def limit(hashes: Keys, most: int) -> int | None:
+    """Below which hash the rows of whole accounts are at most so many; None if all of them are.
+
+    It is the hash of the first account, by rising hash, with which there are more. So it is a function of the
+    set of rows, no row above it has a say, and further rows only lower it. The account of lowest hash is kept
+    whatever it brings. Bottom-k sampling over accounts (E. Cohen and H. Kaplan, "Summarizing data using
+    bottom-k sketches", 2007) with a limit that a set of rows adapts (D. Ting, "Adaptive threshold sampling",
+    2022): a count below it, divided by `share_below` it, is an unbiased estimate of the whole.
+
+    Parameters
+    ----------
+    hashes : uint64, shape (n,)
+        Of the account of every row, as `mixed` gives them.
+    most : int
+
+    >>> limit(np.array([3, 1, 7, 3], np.uint64), 3), limit(np.array([1, 1, 3], np.uint64), 1)
+    (7, 3)
+    """
+    if len(hashes) <= most:
+        return None
+    ordered = np.sort(hashes)
+    if ordered[most] > ordered[0]:
+        return int(ordered[most])
+    above = ordered[ordered > ordered[0]]
+    return int(above[0]) if len(above) else None
+
+
+def below(accounts: Keys, limit: int) -> Mask:
+    """Which accounts have a hash below a limit; shape of `accounts`."""
+    out: Mask = mixed(accounts) < np.uint64(limit)
+    return out
+
+
+def share_below(limit: int | None) -> float:
+    """The share of all hashes that is below a limit, in (0, 1]; 1 without one.
+
+    >>> share_below(2**62), share_below(None)
+    (0.25, 1.0)
+    """
+    return 1.0 if limit is None else limit / 2**64
 
 
 def packed(sample: Keys) -> bytes:

@@ -144,6 +144,8 @@ class Window:
     strings : mapping
         What the rows' fingerprints and keys stand for. An account or post key that is missing here is the
         platform's own number: see `show`.
+    sampled : float
+        The share of all accounts whose rows these are, in (0, 1]; those of lowest hash, each whole.
     """
 
     hashtag: str
@@ -152,9 +154,14 @@ class Window:
     rows: Rows
     texts: Texts = field(default_factory=Texts.none)
     strings: Mapping[int, str] = field(default_factory=dict)
+    sampled: float = 1.0
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def estimated(self, count: int) -> int:
+        """How many posts or accounts there are, by the number among these; the same if all are here."""
+        return round(count / self.sampled)
 
     def show(self, key: int) -> str:
         """The string behind a fingerprint or key; a key without one is a platform's own number."""

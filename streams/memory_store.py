@@ -28,6 +28,7 @@ class HeldPartition:
     clocks: dict[int, SourceClock] = field(default_factory=dict)
     assessed_ms: int | None = None
     rows: dict[str, dict[int, list[Rows]]] = field(default_factory=dict)
+    limits: dict[str, dict[int, int]] = field(default_factory=dict)
     strings: dict[str, dict[int, str]] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
     open: dict[str, Alert] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class MemoryStore:
         tags = {
             name: TagState(
                 buckets={bucket: list(parts) for bucket, parts in held.rows.get(name, {}).items()},
+                limits=dict(held.limits.get(name, {})),
                 strings=dict(held.strings.get(name, {})),
                 alert=held.open.get(name),
             )
@@ -86,8 +88,13 @@ class MemoryStore:
         held.next = delta.next
         for (name, bucket), rows in delta.rows.items():
             held.rows.setdefault(name, {}).setdefault(bucket, []).append(rows)
+        for (name, bucket), cut in delta.cuts.items():
+            held.rows.setdefault(name, {})[bucket] = [cut.rows]
+            held.limits.setdefault(name, {})[bucket] = cut.limit
         for name, strings in delta.strings.items():
             held.strings.setdefault(name, {}).update(strings)
+        for name, keys in delta.forgotten.items():
+            _drop(held.strings, name, keys)
         held.late.update(delta.late)
         self._wrote(partition, held)
 
@@ -110,6 +117,7 @@ class MemoryStore:
         held = self._held(partition)
         for one in evicted:
             _drop(held.rows, one.hashtag, one.buckets)
+            _drop(held.limits, one.hashtag, one.buckets)
             _drop(held.strings, one.hashtag, one.forgotten)
         self._wrote(partition, held)
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from detectors.alert import Reason
 
 POST_RESULTS: Final = ("read", "untagged", "control", "invalid")
-ROW_RESULTS: Final = ("new", "repeated", "late", "expired")
+ROW_RESULTS: Final = ("new", "repeated", "late", "expired", "left_out")
 
 _CATEGORIES: Final = (
     ("ahead", re.compile(r"its time .* too far in the future")),
@@ -60,9 +60,15 @@ class Metrics:
         self.packets = Counter("floodmark_packets", "Packets of rows committed.", registry=registry)
         self.rows = Counter(
             "floodmark_rows",
-            "Rows received: new ones, those counted before, those of the new that came after their hop, and"
-            " those dropped because they came after every window that could hold them.",
+            "Rows received: new ones, those counted before, those of the new that came after their hop, those"
+            " dropped because they came after every window that could hold them, and those that are not in"
+            " the sample of their hashtag.",
             ["result"],
+            registry=registry,
+        )
+        self.cut_rows = Counter(
+            "floodmark_cut_rows",
+            "Rows dropped after they were counted, because the sample of their hashtag became smaller.",
             registry=registry,
         )
         self.evicted_rows = Counter(
@@ -129,6 +135,9 @@ class Metrics:
             registry=registry,
         )
         self.tags = Gauge("floodmark_tags", "Hashtags with rows.", ["partition"], registry=registry)
+        self.sampled_tags = Gauge(
+            "floodmark_sampled_tags", "Hashtags that are sampled.", ["partition"], registry=registry
+        )
         self.window_rows = Gauge("floodmark_window_rows", "Rows held.", ["partition"], registry=registry)
         self.open_alerts = Gauge(
             "floodmark_open_alerts", "Alerts pending or firing.", ["partition"], registry=registry
@@ -154,6 +163,7 @@ class Metrics:
             self.waiting_packets,
             self.idle_sources,
             self.tags,
+            self.sampled_tags,
             self.window_rows,
             self.open_alerts,
         )

@@ -14,9 +14,11 @@ The caller keeps to one order, and so the state on disk never falls behind what 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -29,6 +31,7 @@ from detectors.campaign import Memory
 from detectors.hour import count
 from detectors.near_text import TextIndex
 from detectors.q_values import counted
+from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
 from streams.hours import Closing, Hours
@@ -40,6 +43,7 @@ SWEEP_MS: Final = 600_000
 held is a function of the hop and not of when a process began."""
 
 _NOBODY: Final[Keys] = np.empty(0, np.uint64)
+_NO_ROWS: Final[Rows] = np.empty(0, ROW)
 _STRING_FIELDS: Final = ("text", "handle", "client", "domain", "account", "post")
 
 
@@ -62,6 +66,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     max_ahead_ms: int = 120_000
     """How far after its arrival a post may be dated; no more than the lateness, or it closes windows."""
     min_posts: int = 30
+    bucket_rows: int = 2_000
+    """Rows of one hashtag and hop that are kept; of more those of the accounts of lowest hash. Ten times what
+    the largest flood we know brought in a minute (177 posts), and a window of 240,000 rows at the most."""
     baseline_hours: int = 168
     """How many completed hours the baseline is learnt from: a week holds every hour of every weekday once."""
     campaign_hours: int = 720
@@ -83,6 +90,22 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
+class Cut:
+    """A bucket that holds more than it may and keeps the accounts of lowest hash, each whole.
+
+    Attributes
+    ----------
+    limit : int
+        Accounts whose hash is below it are kept. A function of all rows that ever came, whatever their order.
+    rows : Rows
+        All that is kept, new rows included.
+    """
+
+    limit: int
+    rows: Rows
+
+
+@dataclass(frozen=True)
 class Delta:
     """What one packet changes: everything or nothing of it is stored.
 
@@ -98,7 +121,12 @@ class Delta:
         packets do not come from a topic.
     clock : SourceClock
     rows : by (hashtag, start of the hop-long bucket in ms)
+        New rows that are kept.
+    cuts : by the same
+        Buckets whose limit fell.
     strings : by hashtag, only those not stored before
+    forgotten : by hashtag
+        Fingerprints that no row stands for any more.
     late : by hashtag
         The hop, in ms, that has to look at it again because rows came after their own hop.
     repeated : int
@@ -106,6 +134,8 @@ class Delta:
     late_rows, expired_rows : int
         Rows that came after their own hop; those that came after every window that could hold them, which
         are dropped.
+    left_out_rows, cut_rows : int
+        Rows that their bucket does not keep, as they came; those it held before and keeps no more.
     """
 
     source: int
@@ -114,11 +144,20 @@ class Delta:
     next: int | None
     clock: SourceClock
     rows: Mapping[tuple[str, int], Rows]
+    cuts: Mapping[tuple[str, int], Cut]
     strings: Mapping[str, Mapping[int, str]]
+    forgotten: Mapping[str, Sequence[int]]
     late: Mapping[str, int]
     repeated: int
     late_rows: int
     expired_rows: int
+    left_out_rows: int = 0
+    cut_rows: int = 0
+
+    @property
+    def buckets(self) -> Collection[tuple[str, int]]:
+        """Those that change."""
+        return dict.fromkeys((*self.rows, *self.cuts)).keys()
 
 
 @dataclass(frozen=True)
@@ -154,13 +193,25 @@ class Evicted:
 
 @dataclass
 class TagState:
-    """The rows of one hashtag by bucket, its strings, and its open alert."""
+    """The rows of one hashtag by bucket, its strings, and its open alert.
+
+    Attributes
+    ----------
+    limits : by bucket
+        See `Cut`; none of a bucket that keeps all its rows.
+    uses : by fingerprint
+        How many rows stand for each string.
+    """
 
     buckets: dict[int, list[Rows]] = field(default_factory=dict)
+    limits: dict[int, int] = field(default_factory=dict)
     strings: dict[int, str] = field(default_factory=dict)
     index: TextIndex = field(default_factory=TextIndex)
-    last_bucket: dict[int, int] = field(default_factory=dict)  # of every string, the newest row that uses it
+    uses: Counter[int] = field(default_factory=Counter)
     alert: Alert | None = None
+
+
+_NO_TAG: Final = TagState()  # of a hashtag that nothing is known of; never changed
 
 
 @dataclass
@@ -222,7 +273,7 @@ class Monitor:
 
     def _resume(self) -> None:
         for hashtag, tag in self.state.tags.items():
-            tag.index, tag.last_bucket = TextIndex(), {}
+            tag.index, tag.uses = TextIndex(), Counter()
             buckets = sorted(tag.buckets)
             for bucket in buckets:
                 self._holding.setdefault(bucket, set()).add(hashtag)
@@ -230,7 +281,7 @@ class Monitor:
                 if self.state.assessed_ms is None or bucket + self.rules.hop_ms > self.state.assessed_ms:
                     self._due.setdefault(bucket + self.rules.hop_ms, set()).add(hashtag)
             # All rows at once: most hashtags have a row or two in a bucket.
-            _take_in(tag, [(bucket, rows) for bucket in buckets for rows in tag.buckets[bucket]])
+            _take_in(tag, _joined([rows for bucket in buckets for rows in tag.buckets[bucket]]))
             if tag.alert is not None:
                 self._open.add(hashtag)
         for hashtag, hop in self.state.late.items():
@@ -259,21 +310,33 @@ class Monitor:
                 " away, or two deployments share one key prefix"
             )
         rows: dict[tuple[str, int], Rows] = {}
+        cuts: dict[tuple[str, int], Cut] = {}
         strings: dict[str, dict[int, str]] = {}
-        expired = 0
+        forgotten: dict[str, list[int]] = {}
+        expired = left_out = cut_rows = 0
         for hashtag, mine in _tables(packet, expected):
-            parts = []
+            tag = self.state.tags.get(hashtag, _NO_TAG)
+            parts, gone = list[Rows](), list[Rows]()
             for bucket, part in self._by_bucket(mine):
                 if not self._visible(bucket):
                     expired += len(part)
-                elif len(fresh := self._not_held(hashtag, bucket, part)):
-                    rows[hashtag, bucket] = fresh
-                    parts.append(fresh)
-            known = self.state.tags[hashtag].strings if hashtag in self.state.tags else {}
-            new = {k: packet.strings[k] for k in _keys(parts) if k in packet.strings and k not in known}
+                    continue
+                offered = self._offer(tag, bucket, part)
+                left_out += offered.left_out
+                if len(offered.rows):
+                    rows[hashtag, bucket] = offered.rows
+                    parts.append(offered.rows)
+                if offered.cut is not None:
+                    cuts[hashtag, bucket] = offered.cut
+                    gone.append(offered.gone)
+            new = {k: packet.strings[k] for k in _keys(parts) if k in packet.strings and k not in tag.strings}
             if new:
                 strings[hashtag] = new
-        late = {key: part for key, part in rows.items() if self._is_late(key[1])}
+            if gone:
+                lost, more = (Counter(_used(tag.strings, _joined(some))) for some in (gone, parts))
+                forgotten[hashtag] = _unused(tag, lost, more)
+            cut_rows += sum(map(len, gone))
+        late = [key for key in dict.fromkeys((*rows, *cuts)) if self._is_late(key[1])]
         stored = sum(map(len, rows.values()))
         return Delta(
             source=packet.source,
@@ -282,11 +345,15 @@ class Monitor:
             next=self.state.next if at is None else max(at + 1, self.state.next or 0),
             clock=self._clock_after(packet, expected),
             rows=rows,
+            cuts=cuts,
             strings=strings,
+            forgotten=forgotten,
             late={hashtag: self._following_ms() for hashtag, _ in late},
-            repeated=sum(packet.counts) - expired - stored,
-            late_rows=sum(map(len, late.values())),
+            repeated=sum(packet.counts) - expired - left_out - stored,
+            late_rows=sum(len(rows[key]) for key in late if key in rows),
             expired_rows=expired,
+            left_out_rows=left_out,
+            cut_rows=cut_rows,
         )
 
     def _by_bucket(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
@@ -318,9 +385,24 @@ class Monitor:
     def _following_ms(self) -> int:
         return (self.state.assessed_ms or 0) + self.rules.hop_ms
 
-    def _not_held(self, hashtag: str, bucket: int, rows: Rows) -> Rows:
-        tag = self.state.tags.get(hashtag)
-        return _fresh(tag.buckets.get(bucket, ()) if tag is not None else (), rows)
+    def _offer(self, tag: TagState, bucket: int, rows: Rows) -> _Offered:
+        """What a bucket makes of rows that come; nothing is changed yet."""
+        came, held, at_most = len(rows), tag.buckets.get(bucket, ()), tag.limits.get(bucket)
+        if at_most is not None:
+            rows = rows[below(rows["account"], at_most)]
+        fresh = _fresh(held, rows) if len(rows) else rows
+        holds = sum(map(len, held))
+        if not len(fresh) or holds + len(fresh) <= self.rules.bucket_rows:
+            return _Offered(fresh, came - len(rows))
+        every = _joined([*held, fresh])
+        hashes = mixed(every["account"])
+        fallen = limit(hashes, self.rules.bucket_rows)
+        if fallen is None:
+            return _Offered(fresh, came - len(rows))
+        kept = hashes < np.uint64(fallen)
+        left_out = came - len(rows) + int(np.count_nonzero(~kept[holds:]))
+        cut = Cut(fallen, every[kept])
+        return _Offered(every[holds:][kept[holds:]], left_out, cut, every[:holds][~kept[:holds]])
 
     def apply(self, delta: Delta) -> None:
         """Take in what `plan` said, after it was stored."""
@@ -335,7 +417,15 @@ class Monitor:
             tag.buckets.setdefault(bucket, []).append(rows)
             self._holding.setdefault(bucket, set()).add(hashtag)
             self._end_hour(bucket)
-            _take_in(tag, [(bucket, rows)])
+            _take_in(tag, rows)
+        for (hashtag, bucket), cut in delta.cuts.items():
+            tag = self.state.tags[hashtag]
+            held = _joined(tag.buckets[bucket])
+            tag.uses.subtract(Counter(_used(tag.strings, held[~below(held["account"], cut.limit)])))
+            tag.buckets[bucket], tag.limits[bucket] = [cut.rows], cut.limit
+        for hashtag, keys in delta.forgotten.items():
+            _forget(self.state.tags[hashtag], keys)
+        for hashtag, bucket in delta.buckets:
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
             self._due.setdefault(hop, set()).add(hashtag)
 
@@ -450,9 +540,10 @@ class Monitor:
         buckets = range(start_ms, end_ms, self.rules.hop_ms)
         for name in sorted(set().union(*(self._holding.get(bucket, ()) for bucket in buckets))):
             tag = self.state.tags[name]
-            rows = distinct(_joined([rows for bucket in buckets for rows in tag.buckets.get(bucket, ())]))
+            held = _joined([rows for bucket in buckets for rows in tag.buckets.get(bucket, ())])
+            rows, share = _sampled(tag, held, start_ms, end_ms)
             texts = _group(tag.index, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
-            yield Window(name, start_ms, end_ms, rows, texts)
+            yield Window(name, start_ms, end_ms, rows, texts, sampled=share)
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
         tag = self.state.tags.get(name)
@@ -460,12 +551,12 @@ class Monitor:
             return None
         start_ms = hop_ms - self.rules.window_ms
         parts = [rows for b, bucket in tag.buckets.items() if start_ms <= b < hop_ms for rows in bucket]
-        if tag.alert is None and sum(map(len, parts)) < self.rules.min_posts:
+        if tag.alert is None and not tag.limits and sum(map(len, parts)) < self.rules.min_posts:
             return None
-        rows = distinct(_joined(parts))
-        if tag.alert is None and len(rows) < self.rules.min_posts:
+        rows, share = _sampled(tag, _joined(parts), start_ms, hop_ms)
+        if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
-        window = Window(name, start_ms, hop_ms, rows, _group(tag.index, rows), tag.strings)
+        window = Window(name, start_ms, hop_ms, rows, _group(tag.index, rows), tag.strings, share)
         past = self.hours.before(hop_ms)
         baseline = past.baseline(self.baseline)
         if len(past.campaigns):
@@ -518,12 +609,15 @@ class Monitor:
         return tuple(self._evict_tag(name, self.state.tags[name], old[name]) for name in sorted(old))
 
     def _evict_tag(self, name: str, tag: TagState, old: list[int]) -> Evicted:
-        rows = distinct(_joined([rows for bucket in old for rows in tag.buckets.pop(bucket)]))
+        held = _joined([rows for bucket in old for rows in tag.buckets.pop(bucket)])
+        for bucket in old:
+            tag.limits.pop(bucket, None)
+        rows = distinct(held)
         strings = {k: tag.strings[k] for k in _keys([rows]) if k in tag.strings}
-        forgotten = tuple(k for k in strings if tag.last_bucket[k] <= old[-1])
-        for key in forgotten:
-            del tag.strings[key], tag.last_bucket[key]
-        tag.index.forget(forgotten)
+        lost = Counter(_used(tag.strings, held))
+        forgotten = tuple(_unused(tag, lost, Counter()))
+        tag.uses.subtract(lost)
+        _forget(tag, forgotten)
         if not tag.buckets and tag.alert is None:
             del self.state.tags[name]
         return Evicted(name, rows, strings, tuple(old), forgotten)
@@ -576,6 +670,27 @@ def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
     return rows[new]
 
 
+class _Offered(NamedTuple):
+    """What becomes of rows that come: those that are kept, how many are not, which held ones go for them."""
+
+    rows: Rows
+    left_out: int
+    cut: Cut | None = None
+    gone: Rows = _NO_ROWS
+
+
+def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Rows, float]:
+    """The rows of a span, distinct, of the accounts that all its buckets keep; and these accounts' share.
+
+    One limit for all buckets, or accounts would be torn apart.
+    """
+    limits = [at_most for bucket, at_most in tag.limits.items() if start_ms <= bucket < end_ms]
+    if not limits:
+        return distinct(rows), 1.0
+    lowest = min(limits)
+    return distinct(rows[below(rows["account"], lowest)]), share_below(lowest)
+
+
 def _joined(parts: Sequence[Rows]) -> Rows:
     """The rows of all parts, one after the other.
 
@@ -585,18 +700,27 @@ def _joined(parts: Sequence[Rows]) -> Rows:
     return np.frombuffer(b"".join([rows.tobytes() for rows in parts]), ROW)
 
 
-def _take_in(tag: TagState, parts: Sequence[tuple[int, Rows]]) -> None:
-    """Note what the rows stand for and up to when it is used; by rising bucket."""
-    if not parts:
-        return
-    rows = _joined([rows for _, rows in parts])
-    bucket = np.repeat([bucket for bucket, _ in parts], [len(rows) for _, rows in parts]).tolist()
+def _take_in(tag: TagState, rows: Rows) -> None:
+    """Note what the rows stand for."""
     tag.index.add({k: tag.strings[k] for k in set(rows["text"].tolist()) if k in tag.strings})
-    for name in _STRING_FIELDS:
-        # Of what occurs twice the last one stays, in the newest bucket.
-        for key, newest in dict(zip(rows[name].tolist(), bucket, strict=True)).items():
-            if key in tag.strings:
-                tag.last_bucket[key] = max(newest, tag.last_bucket.get(key, newest))
+    tag.uses.update(_used(tag.strings, rows))
+
+
+def _used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
+    """The strings that rows stand for, each as often as it is."""
+    return chain.from_iterable(filter(strings.__contains__, rows[name].tolist()) for name in _STRING_FIELDS)
+
+
+def _unused(tag: TagState, lost: Counter[int], more: Counter[int]) -> list[int]:
+    """The strings that no row stands for once some rows went and others came, sorted."""
+    return sorted(key for key, times in lost.items() if tag.uses[key] + more[key] == times)
+
+
+def _forget(tag: TagState, keys: Sequence[int]) -> None:
+    """Drop strings that no row stands for."""
+    for key in keys:
+        del tag.strings[key], tag.uses[key]
+    tag.index.forget(keys)
 
 
 def _keys(parts: Sequence[Rows]) -> list[int]:

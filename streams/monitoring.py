@@ -390,11 +390,13 @@ class Monitoring:
             "repeated": delta.repeated,
             "late": delta.late_rows,
             "expired": delta.expired_rows,
+            "left_out": delta.left_out_rows,
         }
         self._metrics.packets.inc()
         for result, number in counts.items():
             self._metrics.rows.labels(result).inc(number)
-        return new
+        self._metrics.cut_rows.inc(delta.cut_rows)
+        return new - delta.cut_rows
 
     def _count_hop(self, outcome: Outcome, evicted_rows: int) -> None:
         self._metrics.hops.inc()
@@ -414,6 +416,7 @@ class Monitoring:
         metrics.waiting_packets.labels(label).set(len(owned.waiting))
         metrics.idle_sources.labels(label).set(monitor.silent)
         metrics.tags.labels(label).set(len(tags))
+        metrics.sampled_tags.labels(label).set(sum(bool(tag.limits) for tag in tags))
         metrics.window_rows.labels(label).set(owned.rows)
         metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in tags))
 

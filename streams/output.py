@@ -60,13 +60,12 @@ def latest(lines: Iterable[bytes]) -> tuple[bytes, ...]:
 
 def assessment_json(assessment: Assessment) -> bytes:
     """One assessed window as one JSON line without its newline; findings without their lists."""
-    posts, accounts = int(assessment.coordinated_posts.size), int(assessment.coordinated_accounts.size)
     return _ENCODER.encode(
         {
             "hashtag": assessment.hashtag,
             "window": {"start": iso(assessment.start_ms), "end": iso(assessment.end_ms)},
             "kind": assessment.kind,
-            **_figures(assessment, posts, accounts),
+            **_figures(assessment, *assessment.coordinated),
             "pattern": assessment.pattern,
             "findings": [_finding(Told.of(finding)) for finding in assessment.findings],
         }
@@ -75,6 +74,7 @@ def assessment_json(assessment: Assessment) -> bytes:
 
 def _figures(of: Alert | Assessment, coordinated_posts: int, coordinated_accounts: int) -> dict[str, Any]:
     return {
+        **({} if of.sampled == 1 else {"sampled": _significant(of.sampled)}),
         "posts": of.posts,
         "accounts": of.accounts,
         "coordinated_posts": coordinated_posts,

@@ -29,16 +29,20 @@ class Readable:
 def readable(outcome: TagOutcome) -> Readable:
     """What readers are shown of one hashtag at one hop."""
     assessment = outcome.assessment
-    evidence = _evidence(outcome)
+    evidence, estimated = _evidence(outcome), outcome.window.estimated
+
+    def every(count: Count) -> int:
+        return estimated(count.coordinated + count.other)
+
     return Readable(
         {
             "": summary(assessment),
-            "intervals": {str(count.key): str(_all(count)) for count in evidence.gaps},
-            "created": _created(evidence),
+            "intervals": {str(count.key): str(every(count)) for count in evidence.gaps},
+            "created": {_date(int(count.key)): str(every(count)) for count in evidence.created},
         },
         {
-            "texts": {text.text: text.posts for text in evidence.texts},
-            "clients": {str(count.key): _all(count) for count in evidence.clients},
+            "texts": {text.text: estimated(text.posts) for text in evidence.texts},
+            "clients": {str(count.key): every(count) for count in evidence.clients},
         },
     )
 
@@ -56,18 +60,21 @@ def _evidence(outcome: TagOutcome) -> Evidence:
 
 
 def summary(assessment: Assessment) -> dict[str, str]:
-    """The rolling figures of one hashtag; what there is none of is left out (topic, kind, pattern)."""
+    """The rolling figures of one hashtag; what there is none of is left out (sample, topic, pattern)."""
+    coordinated_posts, coordinated_accounts = assessment.coordinated
     figures = {
         "posts": str(assessment.posts),
         "accounts": str(assessment.accounts),
-        "coordinated_posts": str(assessment.coordinated_posts.size),
-        "coordinated_accounts": str(assessment.coordinated_accounts.size),
+        "coordinated_posts": str(coordinated_posts),
+        "coordinated_accounts": str(coordinated_accounts),
         "coordinated_share": f"{assessment.coordinated_share:.4f}",
         "texts": str(assessment.texts),
         "score": f"{assessment.score:.2f}",
         "window_start": iso(assessment.start_ms),
         "window_end": iso(assessment.end_ms),
     }
+    if assessment.sampled < 1:
+        figures["sampled"] = f"{assessment.sampled:.6g}"
     if assessment.off_topic is not None:
         figures["off_topic"] = f"{assessment.off_topic:.4f}"
     if assessment.pattern is not None:
@@ -77,9 +84,5 @@ def summary(assessment: Assessment) -> dict[str, str]:
     return figures
 
 
-def _created(evidence: Evidence) -> dict[str, str]:
-    return {iso(creation_date_ms(int(count.key)))[:10]: str(_all(count)) for count in evidence.created}
-
-
-def _all(count: Count) -> int:
-    return count.coordinated + count.other
+def _date(day: int) -> str:
+    return iso(creation_date_ms(day))[:10]

@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError
 
 from detectors.alert import Alert, State
 from detectors.table import ROW, Rows
-from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagOutcome, TagState
+from streams.monitor import Cut, Delta, Evicted, Outcome, PartitionState, TagOutcome, TagState
 from streams.output import alert_json
 from streams.redis_client import Client, connect
 from streams.redis_keys import PartitionKeys, ReaderKeys
@@ -38,6 +38,9 @@ from streams.watermark import SourceClock
 
 LOAD_KEYS: Final = 500
 """Keys read in one round trip when a partition is taken over: some megabytes at a time, not all at once."""
+
+LIMIT_BYTES: Final = 8
+"""What the limit of a bucket takes in front of its rows, of which none is that short."""
 
 _log = logging.getLogger(__name__)
 _PACK: Final = msgspec.msgpack.encode
@@ -133,7 +136,10 @@ class RedisStore:
                     expired.append(member)
                 else:
                     tag = state.tags.setdefault(hashtag, TagState())
-                    tag.buckets[bucket] = [_rows_of(name, value)]
+                    at_most, rows = _rows_of(name, value)
+                    tag.buckets[bucket] = [rows]
+                    if at_most is not None:
+                        tag.limits[bucket] = at_most
         needed = [member for member in expired if self._visible(_bucket_of(member)[1], state.assessed_ms)]
         if needed:
             raise lost_rows(keys.partition, len(needed))
@@ -176,6 +182,7 @@ class RedisStore:
     async def commit(self, partition: int, delta: Delta) -> None:
         """Store one packet; see `Store.commit`. Sent again because its answer was lost, it counts once."""
         keys = PartitionKeys(self._prefix, partition)
+        buckets, forgotten = delta.buckets, delta.forgotten
         names: list[str] = [keys.mark, keys.clock, keys.tags, keys.late]
         args: list[Any] = [
             delta.source,
@@ -183,19 +190,22 @@ class RedisStore:
             delta.mark,
             _PACK(delta.clock),
             self._state_expiry_s,
-            len(delta.rows),
+            len(buckets),
             "" if delta.next is None else delta.next,
             _PACK([part for hashtag, hop_ms in delta.late.items() for part in (hashtag, hop_ms)]),
         ]
-        for (hashtag, bucket), rows in delta.rows.items():
+        for hashtag, bucket in buckets:
             names.append(keys.rows(hashtag, bucket))
-            args += (f"{bucket}:{hashtag}", bucket, rows.tobytes())
+            cut = delta.cuts.get((hashtag, bucket))
+            written = _cut(cut) if cut is not None else delta.rows[hashtag, bucket].tobytes()
+            args += (f"{bucket}:{hashtag}", bucket, "APPEND" if cut is None else "SET", written)
         # Strings known before live on with the new rows that stand for them: their expiry is put off too.
-        for hashtag in dict.fromkeys((*delta.strings, *(hashtag for hashtag, _ in delta.rows))):
+        for hashtag in dict.fromkeys((*delta.strings, *(hashtag for hashtag, _ in buckets))):
             names.append(keys.texts(hashtag))
             args.append(
                 _PACK([part for k, v in delta.strings.get(hashtag, {}).items() for part in (f"{k:016x}", v)])
             )
+            args.append(_PACK([f"{k:016x}" for k in forgotten.get(hashtag, ())]))
         found = await self._write(_COMMIT, partition, names, args)
         if found:
             mark, writer = found
@@ -399,13 +409,21 @@ def _bucket_of(member: bytes) -> tuple[str, int]:
     return hashtag, int(bucket)
 
 
-def _rows_of(key: str, value: bytes) -> Rows:
-    if len(value) % ROW.itemsize:
+def _cut(cut: Cut) -> bytes:
+    """A bucket with a limit: the limit comes before its rows, and so each is stored with the other."""
+    return cut.limit.to_bytes(LIMIT_BYTES, "little") + cut.rows.tobytes()
+
+
+def _rows_of(key: str, value: bytes) -> tuple[int | None, Rows]:
+    """The limit of a bucket, if it has one, and its rows."""
+    before = len(value) % ROW.itemsize
+    if before not in (0, LIMIT_BYTES):
         raise UnreadableStateError(
             f"{key} holds {len(value)} bytes, no multiple of a row's {ROW.itemsize}: another version"
             " wrote it; finish with that version, or start with another FLOODMARK_KEY_PREFIX"
         )
-    return np.frombuffer(value, ROW)
+    limit = int.from_bytes(value[:before], "little") if before else None
+    return limit, np.frombuffer(value, ROW, offset=before)
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

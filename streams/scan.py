@@ -54,9 +54,11 @@ class Totals:
     controls: int = 0
     rejects: int = 0
     late: int = 0
+    left_out: int = 0
     windows: int = 0
     accounts: set[str] = field(default_factory=set)
     hashtags: set[str] = field(default_factory=set)
+    sampled: set[str] = field(default_factory=set)
     first_ms: int | None = None
     last_ms: int | None = None
 
@@ -78,6 +80,8 @@ class Totals:
             "hashtags": len(self.hashtags),
             "windows": self.windows,
             "rejects": self.rejects,
+            "sampled": len(self.sampled),
+            "left_out": self.left_out,
             "starts_at": None if self.first_ms is None else iso(self.first_ms),
             "ends_at": None if self.last_ms is None else iso(self.last_ms),
         }
@@ -187,6 +191,8 @@ def _run(
         (packet,) = pack(posts, 0, monitor.state.marks.get(0, 0), offset, 1, ended=ended)
         delta = monitor.plan(packet)
         totals.late += delta.late_rows
+        totals.left_out += delta.left_out_rows + delta.cut_rows
+        totals.sampled.update(hashtag for hashtag, _ in delta.cuts)
         monitor.apply(delta)
         while (hop_ms := monitor.next_hop()) is not None:
             outcome = monitor.assess(hop_ms)

@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     min_posts: int = Field(
         _RULES.min_posts, ge=1, le=1_000_000, description="posts a window needs to be assessed at all"
     )
+    bucket_rows: int = Field(
+        _RULES.bucket_rows,
+        ge=10,
+        le=10_000_000,
+        description="rows of one hashtag and hop that are kept; of more a sample of accounts",
+    )
     min_accounts: int = Field(
         _ASSESSMENT.min_accounts, ge=2, le=1_000_000, description="coordinated accounts an alert needs"
     )
@@ -234,6 +240,7 @@ class Settings(BaseSettings):
             lateness_ms=self.lateness_s * 1_000,
             max_ahead_ms=self.max_ahead_s * 1_000,
             min_posts=self.min_posts,
+            bucket_rows=self.bucket_rows,
             baseline_hours=self.baseline_hours,
             campaign_hours=self.campaign_hours,
             assessment=AssessmentPolicy(

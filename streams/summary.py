@@ -124,8 +124,9 @@ def what_was_read(totals: Mapping[str, Any]) -> list[tuple[str, str]]:
     Parameters
     ----------
     totals : mapping
-        ``files`` (sequence of names), ``posts``, ``accounts``, ``hashtags``, ``windows`` (assessed) and
-        ``rejects`` as int, ``starts_at`` and ``ends_at`` as ISO 8601. Each may be missing.
+        ``files`` (sequence of names), ``posts``, ``accounts``, ``hashtags``, ``windows`` (assessed),
+        ``rejects``, ``sampled`` (hashtags) and ``left_out`` (posts under these) as int, ``starts_at`` and
+        ``ends_at`` as ISO 8601. Each may be missing.
     """
     read: list[tuple[str, str]] = []
     files = totals.get("files")
@@ -146,6 +147,8 @@ def what_was_read(totals: Mapping[str, Any]) -> list[tuple[str, str]]:
     read.extend(
         (name, f"{int(totals[key]):,}") for key, name in names_of.items() if totals.get(key) is not None
     )
+    if totals.get("left_out"):
+        read.append(("hashtags sampled", f"{totals['sampled']:,}, {totals['left_out']:,} posts left out"))
     return read
 
 

@@ -107,6 +107,7 @@ def _copied(held: HeldPartition) -> HeldPartition:
         marks=dict(held.marks),
         clocks=dict(held.clocks),
         rows={name: {bucket: list(parts) for bucket, parts in of.items()} for name, of in held.rows.items()},
+        limits={name: dict(of) for name, of in held.limits.items()},
         strings={name: dict(of) for name, of in held.strings.items()},
         late=dict(held.late),
         open=dict(held.open),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,6 +78,7 @@ def plain(state: PartitionState) -> Mapping[str, Any]:
                     bucket: sorted(row.tobytes() for rows in parts for row in rows)
                     for bucket, parts in tag.buckets.items()
                 },
+                tag.limits,
                 tag.strings,
                 tag.alert,
             )
@@ -158,6 +160,40 @@ async def test_load_gives_what_was_counted(stores: Any, work: list[tuple[int, li
         loaded = plain(await store.load(0))
         assert loaded == plain(monitor.state)
         assert loaded == plain(await memory.load(0))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(batches, st.integers(1, 4))
+async def test_what_a_full_bucket_keeps_comes_back_with_its_limit(
+    stores: Any, work: list[tuple[int, list[Post], bool]], most: int
+) -> None:
+    """A monitor that is taken over before every batch goes on as one that never was."""
+    rules = msgspec.structs.replace(RULES, hop_ms=HOUR_MS, bucket_rows=most)
+    async with stores(1) as (store,):
+        alone, memory = monitor_of(rules=rules), MemoryStore()
+        await memory.load(0)
+        for source, batch, ended in work:
+            await feed(store, monitor_of(await store.load(0), rules), batch, source, ended=ended)
+            await feed(memory, alone, batch, source, ended=ended)
+        loaded = plain(await store.load(0))
+        assert loaded == plain(alone.state) == plain(await memory.load(0))
+
+
+async def test_a_bucket_that_is_cut_is_stored_anew_and_its_limit_goes_with_it(stores: Any) -> None:
+    rules = msgspec.structs.replace(RULES, bucket_rows=12)
+    async with stores(1) as (store,):
+        monitor = monitor_of(rules=rules)
+        for first in range(0, 70, 10):
+            await feed(store, monitor, [post(n, text=f"text {n}") for n in range(first, first + 10)])
+            (state,) = (await store.load(0)).tags.values()
+            assert plain(await store.load(0)) == plain(monitor.state)
+        assert list(state.limits) == [START_MS]
+        # Ten posts of each of seven accounts: one account is kept, and nothing that was said of the others.
+        assert sum(map(len, state.buckets[START_MS])) == 10
+        assert sum(text.startswith("text") for text in state.strings.values()) == 10
+        await store.evict(0, monitor.evict())
+        await feed(store, monitor, [post(1)])
+        assert (await store.load(0)).tags["loan"].limits == {}
 
 
 async def test_partitions_do_not_mix(stores: Any) -> None:
@@ -436,18 +472,21 @@ async def test_a_worker_woken_in_the_middle_of_showing_brings_nothing_old_back(
         assert await shown() != before
 
 
-async def test_rows_of_another_layout_are_refused(redis_settings: Settings) -> None:
+@pytest.mark.parametrize("cut", [False, True])
+async def test_rows_of_another_layout_are_refused(redis_settings: Settings, cut: bool) -> None:
     async with opened(redis_settings) as (store, client):
-        await feed(store, monitor_of(), [post(1)])
+        rules = msgspec.structs.replace(RULES, bucket_rows=1)
+        await feed(store, monitor_of(rules=rules), [post(n) for n in range(1 + cut)])
         key = PartitionKeys(redis_settings.key_prefix, 0).rows("loan", START_MS)
         await client.append(key, b"x")
-        with pytest.raises(UnreadableStateError, match="holds 108 bytes, no multiple of a row's 107"):
+        size = 116 if cut else 108
+        with pytest.raises(UnreadableStateError, match=f"holds {size} bytes, no multiple of a row's 107"):
             await store.load(0)
 
 
 async def test_a_packet_of_many_strings_is_stored_whole(redis_settings: Settings) -> None:
     async with opened(redis_settings) as (store, _):
-        monitor = monitor_of()
+        monitor = monitor_of(rules=msgspec.structs.replace(RULES, bucket_rows=6_000))
         await feed(store, monitor, [post(n, text=f"text {n}") for n in range(6_000)])
         loaded = await store.load(0)
         assert plain(loaded) == plain(monitor.state)
@@ -592,6 +631,22 @@ async def test_readers_find_what_the_window_held(redis_settings: Settings) -> No
         assert await client.zscore(read.tag("loan:{x}", "clients"), "a client") == 40.0
         alert = alert_of(told(hashtag="loan:{x}"))
         assert await client.get(read.alert(alert.id)) == alert_json(alert)
+
+
+async def test_readers_of_a_sampled_hashtag_find_estimates_and_the_rate(redis_settings: Settings) -> None:
+    async with opened(redis_settings) as (store, client):
+        (tag,) = (outcome := told()).tags
+        window = replace(tag.window, sampled=0.25)
+        assessment = replace(tag.assessment, window=window, posts=window.estimated(40))
+        sampled = replace(tag, window=window, assessment=assessment)
+        await store.record(0, replace(outcome, tags=(sampled,)))
+        read = ReaderKeys(redis_settings.key_prefix)
+        shown = await client.hgetall(read.tag("loan"))
+        assert shown[b"sampled"] == b"0.25"
+        counts = [int(shown[name]) for name in (b"posts", b"coordinated_posts", b"coordinated_accounts")]
+        assert counts == [160, 120, 28]
+        texts = await client.zrange(read.tag("loan", "texts"), 0, -1, withscores=True)
+        assert dict(texts) == {b"text 0": 80.0, b"text 1": 80.0}
 
 
 async def test_the_next_hop_replaces_what_readers_see(redis_settings: Settings) -> None:

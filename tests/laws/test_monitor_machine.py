@@ -51,6 +51,9 @@ LATENESS_MS: Final = 120_000
 SEEDS: Final = 4
 QUIET: Final = "toll"
 COPIES: Final = 8
+PLENTY: Final = 2_000
+FULL: Final = 12
+"""Rows that a bucket keeps in the histories in which hashtags are sampled."""
 
 Progress = tuple[int, Sequence[int], int]
 PROGRESS: Final = st.tuples(
@@ -85,13 +88,14 @@ def _no_waiting() -> Iterator[None]:
 
 
 @cache
-def settings_of(sources: int) -> Settings:
+def settings_of(sources: int, bucket_rows: int) -> Settings:
     return Settings.load(
         partitions=sources,
         hop_s=600,
         window_s=3_600,
         lateness_s=LATENESS_MS // 1_000,
         min_posts=10,
+        bucket_rows=bucket_rows,
         hold_hops=2,
         calm_hops=2,
     )
@@ -114,9 +118,13 @@ def posts_of(day: int, seed: int) -> tuple[Post, ...]:
 
 
 def monitor_of(
-    sources: int, state: PartitionState | None = None, hours: Hours | None = None, partition: int = PARTITION
+    sources: int,
+    state: PartitionState | None = None,
+    hours: Hours | None = None,
+    partition: int = PARTITION,
+    bucket_rows: int = PLENTY,
 ) -> Monitor:
-    rules = settings_of(sources).rules()
+    rules = settings_of(sources, bucket_rows).rules()
     return Monitor(partition, range(sources), rules, Baseline.prior(), state, hours)
 
 
@@ -153,6 +161,7 @@ def plain_tags(state: PartitionState) -> dict[str, Any]:
     return {
         name: (
             {b: sorted(row.tobytes() for rows in parts for row in rows) for b, parts in tag.buckets.items()},
+            dict(tag.limits),
             dict(tag.strings),
             None if tag.alert is None else msgspec.json.encode(tag.alert),
         )
@@ -191,9 +200,11 @@ class Fold:
         Rows that came after their own hop.
     """
 
-    def __init__(self, sources: int) -> None:
-        self.hours = settings_of(sources).rules().hours(range(sources))
-        self.monitors = [monitor_of(sources, None, self.hours, partition) for partition in range(sources)]
+    def __init__(self, sources: int, bucket_rows: int = PLENTY) -> None:
+        self.hours = settings_of(sources, bucket_rows).rules().hours(range(sources))
+        self.monitors = [
+            monitor_of(sources, None, self.hours, partition, bucket_rows) for partition in range(sources)
+        ]
         self.monitor = self.monitors[PARTITION]
         self.closings: list[bytes] = []
         self.neighbours: list[tuple[int, bytes]] = []
@@ -278,6 +289,8 @@ def numbered(messages: Sequence[Post | bytes], start: int) -> list[tuple[int, Po
 class Exactness(RuleBasedStateMachine):
     """All posts are at most as late as allowed; everything else goes wrong."""
 
+    bucket_rows = PLENTY
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
@@ -293,7 +306,7 @@ class Exactness(RuleBasedStateMachine):
         self.day = 0
         self.coming = self.posts_today()
         self.sent: list[Post] = []
-        self.fold = Fold(sources)
+        self.fold = Fold(sources, self.bucket_rows)
         self.shared = Shared()
         self.copies: list[dict[int, HeldPartition]] = []
         self.zombies: list[Worker] = []
@@ -309,7 +322,7 @@ class Exactness(RuleBasedStateMachine):
         return jumbled(posts_of(self.day, self.seed), self.rng, self.sources, LATENESS_MS)[::-1]
 
     def start_worker(self) -> Worker:
-        return Worker(settings_of(self.sources), self.shared, self.shared.log.group)
+        return Worker(settings_of(self.sources, self.bucket_rows), self.shared, self.shared.log.group)
 
     # ------------------------------------------------------------------------------------------ posts
 
@@ -577,7 +590,7 @@ class Exactness(RuleBasedStateMachine):
         """What is stored, with the hops that it allows, is the fold of the log up to there."""
         stored = self.stored()
         if stored != self.checked:
-            monitor = monitor_of(self.sources, self.loaded(), self.fold.hours)
+            monitor = monitor_of(self.sources, self.loaded(), self.fold.hours, bucket_rows=self.bucket_rows)
             monitor.sweep()
             for _ in hops(monitor):
                 pass
@@ -637,7 +650,7 @@ class Exactness(RuleBasedStateMachine):
     def check_posts(self) -> None:
         """The posts alone, each once and in other packets: the same assessments, alerts and windows."""
         assert not self.fold.late
-        other = Fold(self.sources)
+        other = Fold(self.sources, self.bucket_rows)
         for packet in self.alone():
             other.add(packet)
         assert other.brought() == self.fold.brought()
@@ -711,14 +724,30 @@ class ExactnessOfTheLog(Exactness):
                 alone.leap_ms,
                 alone.leap_posts,
             )
-        for buckets, _, _ in self.fold.states[-1]["tags"].values():
+        for buckets, *_ in self.fold.states[-1]["tags"].values():
             assert all(len(rows) == len(set(rows)) for rows in buckets.values())
+
+
+class ExactnessOfSamples(Exactness):
+    """Hashtags are sampled: what is kept is a function of all rows, whoever counts them in which order."""
+
+    bucket_rows = FULL
+
+
+class ExactnessOfSamplesOfTheLog(ExactnessOfTheLog):
+    """The same where posts are late."""
+
+    bucket_rows = FULL
 
 
 TestExactness = Exactness.TestCase
 TestExactness.settings = MACHINES
 TestExactnessOfTheLog = ExactnessOfTheLog.TestCase
 TestExactnessOfTheLog.settings = MACHINES
+TestExactnessOfSamples = ExactnessOfSamples.TestCase
+TestExactnessOfSamples.settings = MACHINES
+TestExactnessOfSamplesOfTheLog = ExactnessOfSamplesOfTheLog.TestCase
+TestExactnessOfSamplesOfTheLog.settings = MACHINES
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -734,6 +763,16 @@ def test_the_day_of_the_machines_has_alerts_that_fire_grow_and_end(seed: int) ->
         if tag.reason.is_news
     ]
     assert set(told) == {Reason.FIRED, Reason.GREW, Reason.RESOLVED}
+
+
+def test_the_days_of_the_machines_are_sampled_where_buckets_are_small_and_alerts_fire_all_the_same() -> None:
+    tags = []
+    for seed in range(SEEDS):
+        monitor = monitor_of(1, bucket_rows=FULL)
+        for packet in packets([(0, one) for one in sorted(posts_of(0, seed), key=lambda p: p.time_ms)]):
+            tags += [tag for outcome in step_of(monitor, packet) for tag in outcome.tags]
+    assert len({tag.window.sampled for tag in tags}) > SEEDS
+    assert {Reason.FIRED, Reason.GREW} <= {tag.reason for tag in tags if tag.window.sampled < 1}
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -181,8 +181,8 @@ def test_resumed_monitor_lets_strings_go_with_their_last_row_too() -> None:
     monitor = monitor_of(rules=rules)
     feed(monitor, packets(in_order(long_talk(6)), size=lambda: 9, ended=False))
     resumed = monitor_of(rules=rules, state=copy.deepcopy(monitor.state))
-    assert {name: tag.last_bucket for name, tag in resumed.state.tags.items()} == {
-        name: tag.last_bucket for name, tag in monitor.state.tags.items()
+    assert {name: tag.uses for name, tag in resumed.state.tags.items()} == {
+        name: tag.uses for name, tag in monitor.state.tags.items()
     }
     for bucket in sorted(b for tag in monitor.state.tags.values() for b in tag.buckets):
         assert [one.forgotten for one in resumed.evict(bucket)] == [
