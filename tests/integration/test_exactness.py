@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import pytest
@@ -114,6 +115,21 @@ def scanned(path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes
     return tuple(alerts)
 
 
+FEW: Final = msgspec.structs.replace(RULES, bucket_rows=20)
+"""Rows that a bucket keeps where hashtags are to be sampled: in the flood it gets twice as many."""
+
+
+@pytest.fixture(scope="module")
+def sampled(path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, ...]:
+    """The alerts of a scan that keeps a few rows of a bucket: most are estimated from a sample."""
+    alerts = scan.scan([str(path)], tmp_path_factory.mktemp("sampled"), FEW).alerts
+    rates = {alert["hashtag"]: alert.get("sampled", 1) for alert in map(msgspec.json.decode, alerts)}
+    assert rates.pop("talk") == 1
+    assert len(rates) >= 4
+    assert all(0 < rate < 0.9 for rate in rates.values())
+    return tuple(alerts)
+
+
 @pytest.fixture(scope="module")
 def news(posts: Sequence[archive.Record]) -> dict[str, list[bytes]]:
     """What is told of each hashtag when one partition brings the posts in order."""
@@ -150,6 +166,14 @@ def test_scan_gives_the_same_bytes_twice_and_for_lines_in_any_order(
     assert tuple(outs[0][0].splitlines()) == scanned
 
 
+@pytest.mark.parametrize("partitions", [1, 2, 8])
+def test_every_order_tells_the_same_where_hashtags_are_sampled(
+    partitions: int, posts: Sequence[archive.Record], sampled: tuple[bytes, ...]
+) -> None:
+    way = Way(partitions, shuffled=True, doubled=True, late=True)
+    assert latest(in_process(sent(way, posts), batch=30 + partitions, rules=FEW)) == sampled
+
+
 WAYS = (
     Way(1, doubled=True),
     Way(2, workers=3, shuffled=True, late=True),
@@ -165,6 +189,17 @@ def test_live_tells_what_scan_does(
 ) -> None:
     with Stack(workers=way.workers, partitions=way.partitions, metrics_port=0, hop_s=HOP_S) as running:
         assert_told(running, way, posts, scanned, news)
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+def test_live_tells_what_scan_does_where_hashtags_are_sampled(
+    posts: Sequence[archive.Record], sampled: tuple[bytes, ...]
+) -> None:
+    way = Way(2, workers=2, shuffled=True, doubled=True, late=True)
+    news = by_hashtag(in_process(sent(Way(1), posts), rules=FEW))
+    with Stack(workers=2, partitions=2, metrics_port=0, hop_s=HOP_S, bucket_rows=FEW.bucket_rows) as running:
+        assert_told(running, way, posts, sampled, news)
 
 
 @pytest.mark.servers

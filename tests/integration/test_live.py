@@ -19,7 +19,7 @@ from detectors.baseline import Baseline
 from streams import archive, clock, live, pipeline, replay
 from streams.ending import STOPPED
 from streams.live import Stack
-from streams.monitor import Monitor, lockstep
+from streams.monitor import Monitor, Rules, lockstep
 from streams.output import alert_json
 from streams.pipeline import Message
 from streams.settings import Settings
@@ -48,11 +48,11 @@ def replayed(path: Path, partitions: int, posts_per_message: int) -> Topic:
     return topic
 
 
-def in_process(topic: Topic, batch: int = 7) -> list[bytes]:
+def in_process(topic: Topic, batch: int = 7, rules: Rules = RULES) -> list[bytes]:
     """The news of all partitions without broker, worker or store."""
     count = len(topic.partitions)
-    hours = RULES.hours(range(count))
-    monitors = [Monitor(p, range(count), RULES, Baseline.prior(), hours=hours) for p in range(count)]
+    hours = rules.hours(range(count))
+    monitors = [Monitor(p, range(count), rules, Baseline.prior(), hours=hours) for p in range(count)]
     waiting = [deque(messages) for messages in topic.partitions]
     news: list[bytes] = []
     while any(waiting):
