@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from streams.ingestion import Ingestion
 from streams.metrics import Metrics
 from streams.monitoring import TICK_S, Monitoring
 from streams.news import TopicNews
+from streams.redis_client import AWAY
 from streams.settings import Settings
 from streams.store import Store
 from streams.topics import MAX_MESSAGE_BYTES
@@ -85,6 +87,7 @@ class _Work:
     ) -> None:
         self._app = app
         self._settings = settings
+        self._store = store
         self._rebalanced = 0
         self._lines: list[str] = []
         self._ends: dict[int, tuple[int, int | None]] = {}
@@ -131,8 +134,13 @@ class _Work:
             lines, self._lines = self._lines, []
             with fatal():
                 await self.monitoring.tick()
+                await self._spare()
             for line in lines:
                 ready_log.info("%s %s", READY, line)
+
+    async def _spare(self) -> None:
+        with suppress(*AWAY):  # what was said before stays true
+            self.ingestion.spare(await self._store.published(range(self._settings.partitions)))
 
     async def hear(self) -> None:
         """Read what partitions say of completed hours, and go on with the hops that waited for it."""

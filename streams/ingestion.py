@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from streams import clock, dead, pipeline
 from streams.dead import Place
+from streams.full import Full, Limits
 from streams.metrics import Metrics, category
 from streams.packets import encode, pack
 from streams.pipeline import DeadLetter, Ingested, Message
@@ -91,11 +92,16 @@ class Ingestion:
         self._assigned: frozenset[int] = frozenset()
         self._batches: dict[int, _Batch] = {}
         self._dead_share = DeadShare(settings.max_dead_share, settings.dead_share_payloads)
+        self._spared = Full(settings.hop_s * 1_000)
 
     def assign(self, sources: Collection[int]) -> None:
         """Begin anew with these source partitions."""
         self._assigned = frozenset(sources)
         self._batches = {source: _Batch(self._settings.idle_s) for source in sources}
+
+    def spare(self, limits: Limits) -> None:
+        """From now on rows that full buckets would leave out are not sent; see `streams.full`."""
+        self._spared = replace(self._spared, limits=limits)
 
     async def release(self) -> None:
         """Let the batch that is being sent finish and forget the others: the next owner reads them again."""
@@ -174,7 +180,9 @@ class Ingestion:
         assert batch.start is not None
         settings = self._settings
         max_ahead_ms = settings.max_ahead_s * 1_000
-        parts = within_limit(batch.messages, source, batch.start, settings.partitions, max_ahead_ms)
+        parts = within_limit(
+            batch.messages, source, batch.start, settings.partitions, max_ahead_ms, full=self._spared
+        )
         self._metrics.ingest_seconds.observe(clock.monotonic_s() - begun_s)
         for ingested, packets in parts:
             self._dead_share.add(ingested.counts, ingested.dead)
@@ -205,6 +213,7 @@ class Ingestion:
         }
         for result, number in read.items():
             self._metrics.posts.labels(result).inc(number)
+        self._metrics.spared_rows.inc(ingested.spared)
         for letter in ingested.dead:
             self._metrics.dead_letters.labels(category(letter.invalid.reason)).inc()
 
@@ -216,6 +225,7 @@ def within_limit(
     partitions: int,
     max_ahead_ms: int | None = None,
     limit: int = MAX_PACKET_BYTES,
+    full: Full | None = None,
 ) -> list[tuple[Ingested, list[bytes]]]:
     """A micro-batch in as many parts as it takes for every packet to be one the broker takes.
 
@@ -223,6 +233,7 @@ def within_limit(
     A single message that is still too large becomes a dead letter: it would stop every worker that reads it.
     """
     ingested = pipeline.ingest(messages, source, start, partitions, max_ahead_ms)
+    ingested = ingested if full is None else full.spare(ingested)
     packets = [encode(packet) for packet in ingested.packets]
     largest = max(map(len, packets))
     if largest <= limit:
@@ -230,8 +241,8 @@ def within_limit(
     if len(messages) > 1:
         first, second = messages[: len(messages) // 2], messages[len(messages) // 2 :]
         return [
-            *within_limit(first, source, start, partitions, max_ahead_ms, limit),
-            *within_limit(second, source, first[-1].offset + 1, partitions, max_ahead_ms, limit),
+            *within_limit(first, source, start, partitions, max_ahead_ms, limit, full),
+            *within_limit(second, source, first[-1].offset + 1, partitions, max_ahead_ms, limit, full),
         ]
     (message,) = messages
     reason = f"its hashtags make {largest} bytes of rows, more than the {limit} of a packet"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
 from detectors.alert import Alert, State
 from detectors.table import Rows
+from streams.full import Limits
 from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagState
 from streams.store import lost_hop, lost_mark, lost_state, lost_to_writer, lost_write
 from streams.watermark import SourceClock
@@ -32,6 +33,7 @@ class HeldPartition:
     strings: dict[str, dict[int, str]] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
     open: dict[str, Alert] = field(default_factory=dict)
+    full: Limits = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -120,6 +122,17 @@ class MemoryStore:
             _drop(held.limits, one.hashtag, one.buckets)
             _drop(held.strings, one.hashtag, one.forgotten)
         self._wrote(partition, held)
+
+    async def publish(self, partition: int, limits: Limits) -> None:
+        """Let everybody know of full buckets; see `Store.publish`. Kept until the next time."""
+        held = self._partitions.get(partition)
+        if held is not None:
+            held.full = limits
+
+    async def published(self, partitions: Iterable[int]) -> Limits:
+        """What was published; see `Store.published`."""
+        held = [self._partitions[one].full for one in partitions if one in self._partitions]
+        return {hashtag: limits for full in held for hashtag, limits in full.items()}
 
     def _held(self, partition: int) -> HeldPartition:
         held = self._partitions.get(partition)

@@ -57,6 +57,11 @@ class Metrics:
             buckets=_COMMIT_EDGES_S,
             registry=registry,
         )
+        self.spared_rows = Counter(
+            "floodmark_spared_rows",
+            "Rows that were not sent, as the sample of their hashtag would not hold them.",
+            registry=registry,
+        )
         self.packets = Counter("floodmark_packets", "Packets of rows committed.", registry=registry)
         self.rows = Counter(
             "floodmark_rows",

@@ -35,7 +35,7 @@ from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
 from streams.hours import Closing, Hours
-from streams.packets import Packet
+from streams.packets import STRING_FIELDS, Packet
 from streams.watermark import Clocks, SourceClock
 
 SWEEP_MS: Final = 600_000
@@ -44,7 +44,6 @@ held is a function of the hop and not of when a process began."""
 
 _NOBODY: Final[Keys] = np.empty(0, np.uint64)
 _NO_ROWS: Final[Rows] = np.empty(0, ROW)
-_STRING_FIELDS: Final = ("text", "handle", "client", "domain", "account", "post")
 
 
 class Gap(RuntimeError):
@@ -404,6 +403,14 @@ class Monitor:
         cut = Cut(fallen, every[kept])
         return _Offered(every[holds:][kept[holds:]], left_out, cut, every[:holds][~kept[:holds]])
 
+    def full(self) -> dict[str, dict[int, int]]:
+        """By hashtag the limits of the full buckets that no hop has looked at yet; see `Cut`."""
+        out = {}
+        for name, tag in self.state.tags.items():
+            if tag.limits and (found := {b: at for b, at in tag.limits.items() if not self._is_late(b)}):
+                out[name] = found
+        return out
+
     def apply(self, delta: Delta) -> None:
         """Take in what `plan` said, after it was stored."""
         self.state.marks[delta.source] = delta.mark
@@ -708,7 +715,7 @@ def _take_in(tag: TagState, rows: Rows) -> None:
 
 def _used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
     """The strings that rows stand for, each as often as it is."""
-    return chain.from_iterable(filter(strings.__contains__, rows[name].tolist()) for name in _STRING_FIELDS)
+    return chain.from_iterable(filter(strings.__contains__, rows[name].tolist()) for name in STRING_FIELDS)
 
 
 def _unused(tag: TagState, lost: Counter[int], more: Counter[int]) -> list[int]:
@@ -725,7 +732,7 @@ def _forget(tag: TagState, keys: Sequence[int]) -> None:
 
 def _keys(parts: Sequence[Rows]) -> list[int]:
     """What the rows stand for, sorted."""
-    columns = [rows[name] for rows in parts for name in _STRING_FIELDS]
+    columns = [rows[name] for rows in parts for name in STRING_FIELDS]
     found: list[int] = np.unique(np.concatenate(columns)).tolist() if columns else []
     return found
 

@@ -184,7 +184,7 @@ class Monitoring:
             self._metrics.closed_seconds.set((closed + 1) * HOUR_MS / 1_000)
 
     async def tick(self) -> None:
-        """Load partitions that were just assigned, and show how far each is."""
+        """Load partitions that were just assigned, show how far each is and say which buckets are full."""
         for partition in sorted(self._owned):
             await self._with(partition, self._show)
 
@@ -419,6 +419,8 @@ class Monitoring:
         metrics.sampled_tags.labels(label).set(sum(bool(tag.limits) for tag in tags))
         metrics.window_rows.labels(label).set(owned.rows)
         metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in tags))
+        if limits := monitor.full():
+            await self._store.publish(monitor.partition, limits)
 
 
 def _acknowledge(owned: _Owned) -> None:

@@ -22,6 +22,9 @@ from streams.posts import MINUTE_MS, Post
 from streams.watermark import TICK_MS, Stretch
 
 VERSION: Final = 2
+STRING_FIELDS: Final = ("text", "handle", "client", "domain", "account", "post")
+"""Of a row, those that may stand for a string."""
+
 _MAX_COUNT: Final = 2**32 - 1
 # Plain integers: combining members of an IntFlag costs more than all the rest of a row.
 _COARSE: Final = int(Flag.COARSE_TIME)

@@ -64,11 +64,15 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of a micro-batch. `counts` has posts, untagged, control and invalid."""
+    """What became of a micro-batch. `counts` has posts, untagged, control and invalid.
+
+    `spared` is the number of rows that are in no packet, as their owner would leave them out.
+    """
 
     packets: list[Packet]
     dead: list[DeadLetter]
     counts: Mapping[str, int]
+    spared: int = 0
 
 
 def format_of(headers: Mapping[str, bytes]) -> str | None:

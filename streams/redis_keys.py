@@ -47,6 +47,11 @@ class PartitionKeys:
         return self._key("open")
 
     @property
+    def full(self) -> str:
+        """String: limits of full buckets by hashtag and bucket, msgpack."""
+        return self._key("full")
+
+    @property
     def tags(self) -> str:
         """Sorted set: bucket:hashtag by bucket; what rows there are."""
         return self._key("tags")

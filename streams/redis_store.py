@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 
 from detectors.alert import Alert, State
 from detectors.table import ROW, Rows
+from streams.full import Limits
 from streams.monitor import Cut, Delta, Evicted, Outcome, PartitionState, TagOutcome, TagState
 from streams.output import alert_json
 from streams.redis_client import Client, connect
@@ -42,9 +43,13 @@ LOAD_KEYS: Final = 500
 LIMIT_BYTES: Final = 8
 """What the limit of a bucket takes in front of its rows, of which none is that short."""
 
+PUBLISHED_S: Final = 60
+"""How long it is known of a bucket that it is full, after its owner said so last."""
+
 _log = logging.getLogger(__name__)
 _PACK: Final = msgspec.msgpack.encode
 _CLOCK: Final = msgspec.msgpack.Decoder(SourceClock)
+_LIMITS: Final = msgspec.msgpack.Decoder(dict[str, dict[int, int]])
 _ALERT: Final = msgspec.json.Decoder(Alert)
 
 
@@ -350,6 +355,21 @@ class RedisStore:
             found = await self._write(_EVICT, partition, names, args)
             if found:
                 raise self._refusal(partition, *found)
+
+    # --------------------------------------------------------------------------------------- publish
+
+    async def publish(self, partition: int, limits: Limits) -> None:
+        """Let everybody know of full buckets; see `Store.publish`."""
+        key = PartitionKeys(self._prefix, partition).full
+        await _answer(self._client.set(key, _PACK(limits), ex=PUBLISHED_S))
+
+    async def published(self, partitions: Iterable[int]) -> Limits:
+        """What was published; see `Store.published`."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for partition in partitions:
+                pipe.get(PartitionKeys(self._prefix, partition).full)
+            found = await pipe.execute()
+        return {hashtag: limits for one in found if one for hashtag, limits in _LIMITS.decode(one).items()}
 
 
 class _Script:

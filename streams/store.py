@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from streams.full import Limits
 from streams.monitor import Delta, Evicted, Outcome, PartitionState
 
 
@@ -76,6 +77,14 @@ class Store(Protocol):
         ------
         OwnershipLost, StateLost
         """
+        ...
+
+    async def publish(self, partition: int, limits: Limits) -> None:
+        """Let everybody know of the full buckets of a partition, for a minute; anybody may."""
+        ...
+
+    async def published(self, partitions: Iterable[int]) -> Limits:
+        """What was published last of these partitions, unless it is older than that."""
         ...
 
 

@@ -196,6 +196,19 @@ async def test_a_bucket_that_is_cut_is_stored_anew_and_its_limit_goes_with_it(st
         assert (await store.load(0)).tags["loan"].limits == {}
 
 
+async def test_what_is_published_of_full_buckets_is_known_to_every_store(stores: Any) -> None:
+    async with stores(2) as (first, second):
+        await second.load(1)
+        assert await first.published(range(3)) == {}
+        limits = {"loan": {START_MS: 2**64 - 1, START_MS + 60_000: 7}, "a:b{1}": {0: 1}}
+        await first.publish(0, {"loan": {START_MS: 2**64 - 1}})
+        await first.publish(0, limits)
+        await second.publish(1, {"tax": {START_MS: 3}})
+        for store in (first, second):
+            assert await store.published(range(3)) == limits | {"tax": {START_MS: 3}}
+        assert await first.published([1]) == {"tax": {START_MS: 3}}
+
+
 async def test_partitions_do_not_mix(stores: Any) -> None:
     async with stores(1) as (store,):
         await feed(store, monitor_of(), [post(1)])

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from detectors.baseline import Baseline
+from detectors.sample import mixed
 from streams import clock, embedded, formats, hours
 from streams.ending import BUG, STOPPED
 from streams.hours import Closing
@@ -85,6 +87,30 @@ def ingestion(broker: Broker, **overrides: object) -> Ingestion:
     made = Ingestion(settings, Metrics(CollectorRegistry()), broker.send, from_first, broker.exhausted)
     made.assign([0, 1])
     return made
+
+
+async def test_rows_that_a_full_bucket_would_leave_out_are_not_sent_and_counted() -> None:
+    broker = Broker()
+    broker.release.set()
+    metrics = Metrics(CollectorRegistry())
+    settings = Settings.load(partitions=2, batch_posts=10)
+    made = Ingestion(settings, metrics, broker.send, from_first, broker.exhausted)
+    made.assign([0])
+    acknowledged: list[int] = []
+    for first in (0, 10):
+        for number in range(10):
+            one = msgspec.structs.replace(post(number), id=str(first + number))
+            at = first + number
+            await made.take(0, message(at, formats.encode(one)), partial(acknowledged.append, at))
+        made.spare({"tag": {0: 2**62}})
+    sent = [packet for packet in broker.packets() if packet.counts]
+    every, some = (packet.table()[0]["account"] for packet in sent)
+    assert [(packet.start, packet.end) for packet in sent] == [(0, 10), (10, 20)]
+    assert some.tolist() == every[mixed(every) < 2**62].tolist()
+    assert 0 < len(some) < len(every) == 10
+    assert acknowledged == list(range(20))
+    assert metrics.registry.get_sample_value("floodmark_spared_rows_total") == 10 - len(some)
+    assert metrics.registry.get_sample_value("floodmark_posts_total", {"result": "read"}) == 20
 
 
 async def test_nothing_is_acknowledged_before_the_broker_has_every_packet() -> None:

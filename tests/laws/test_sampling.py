@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import cycle
 from typing import Final
 
 import msgspec
@@ -32,8 +34,10 @@ from hypothesis import strategies as st
 from detectors.hour import Sums
 from detectors.sample import below, limit, mixed, share_below
 from detectors.table import ROW, Keys, Rows
+from streams.full import Full, Limits
 from streams.monitor import Monitor, Outcome, PartitionState, Rules
-from streams.packets import pack
+from streams.packets import Packet, decode, encode, pack
+from streams.pipeline import Ingested
 from streams.posts import Post
 
 NO_LIMIT: Final = 2**64
@@ -170,6 +174,85 @@ def test_rows_that_are_left_out_and_cut_are_counted() -> None:
     again = monitor.plan(pack(list(enumerate(posts_of([(0, 3)]), 99)), 1, 99, 100, 1)[0])
     assert again.repeated + again.left_out_rows == 1
     assert not again.rows
+
+
+# ------------------------------------------------------------------------------------------- not sent
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    numbers=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60)), min_size=1, max_size=80),
+    sizes=st.lists(st.integers(1, 15), min_size=1),
+    heard=st.lists(st.integers(0, 9), min_size=1),
+    most=st.integers(1, 15),
+)
+def test_rows_that_are_not_sent_because_a_bucket_was_full_once_change_nothing(
+    numbers: list[tuple[int, int]], sizes: list[int], heard: list[int], most: int
+) -> None:
+    """At no packet, however old the news of the bucket is, and not when what was sent is counted again."""
+    rules = msgspec.structs.replace(IN_ONE_BUCKET, bucket_rows=most)
+    whole, spared = monitor_of(rules=rules), monitor_of(rules=rules)
+    said: list[Limits] = [{}]
+    sent: list[Packet] = []
+    states = []
+    arrivals = [(0, one) for one in posts_of(numbers)]
+    for number, packet in enumerate(packets(arrivals, size=partial(next, cycle(sizes)))):
+        known = said[max(0, len(said) - 1 - heard[number % len(heard)])]
+        (less,) = Full(rules.hop_ms, known).spare(Ingested([packet], [], {})).packets
+        sent.append(less)
+        whole.apply(whole.plan(packet))
+        spared.apply(spared.plan(less))
+        said.append(spared.full())
+        states.append(held(spared.state))
+        assert states[-1] == held(whole.state)
+    again = monitor_of(rules=rules)
+    for packet, state in zip(sent, states, strict=True):
+        again.apply(again.plan(decode(encode(packet))))
+        assert held(again.state) == state
+
+
+def held(state: PartitionState) -> dict[str, object]:
+    shown = {
+        name: (
+            {b: sorted(row.tobytes() for rows in parts for row in rows) for b, parts in tag.buckets.items()},
+            tag.limits,
+            tag.strings,
+            tag.uses,
+        )
+        for name, tag in state.tags.items()
+    }
+    return copy.deepcopy(shown | {"marks": state.marks, "clocks": state.clocks, "late": state.late})
+
+
+def test_what_is_not_sent_is_what_lies_above_and_its_strings() -> None:
+    posts = [*posts_of([(0, n) for n in range(30)]), *without(posts_of([(1, 7), (1, 8)]), hashtags=("toll",))]
+    (packet,) = packets(in_order(posts), size=lambda: 99, ended=False)
+    middle = sorted(hashes({int(p.account_id) for p in posts}))[PEOPLE // 2]
+    ingested = Ingested([packet], [], {})
+    full = Full(IN_ONE_BUCKET.hop_ms, {HASHTAG: {T0: middle}, "toll": {T0: 1}, "elsewhere": {T0: 1}})
+    found = full.spare(ingested)
+    (less,) = found.packets
+    kept = [p for p in posts if p.time_ms >= T0 + 600_000 or hashes([int(p.account_id)])[0] < middle]
+    assert found.spared == len(posts) - len(kept) > 5
+    assert less.hashtags == packet.hashtags
+    assert less.table()[0]["post"].tolist() == [int(p.id) for p in kept]
+    assert set(less.strings.values()) == {p.text for p in kept} | {p.handle for p in kept}
+    assert (less.start, less.end, less.clock) == (packet.start, packet.end, packet.clock)
+    none = Full(IN_ONE_BUCKET.hop_ms, {HASHTAG: {T0: 1}}).spare(ingested).packets[0]
+    assert none.hashtags == ["toll"]
+    assert Full(IN_ONE_BUCKET.hop_ms, {"elsewhere": {T0: 1}}).spare(ingested) is ingested
+
+
+def test_buckets_that_a_hop_has_looked_at_are_not_spoken_of() -> None:
+    monitor = monitor_of(rules=SMALL)
+    spoken = set[int]()
+    for packet in packets(in_order(POSTS), size=lambda: 10):
+        step(monitor, packet)
+        buckets = {bucket for limits in monitor.full().values() for bucket in limits}
+        assert all(bucket + SMALL.hop_ms > (monitor.state.assessed_ms or 0) for bucket in buckets)
+        spoken |= buckets
+    assert len(spoken) > 3
+    assert monitor.full() == {}
 
 
 # ---------------------------------------------------------------------------------------------- windows
