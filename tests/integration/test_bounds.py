@@ -10,7 +10,10 @@ from typing import Any, Final
 
 import pytest
 
-pytestmark = pytest.mark.slow
+MOST_S: Final = 900
+"""Half a minute where nothing else runs."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(MOST_S)]
 
 MOST_MB: Final = 600
 SCALE: Final = 16
@@ -54,9 +57,8 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(SCALE)], check=True, capture_output=True, text=True, timeout=280
-    )
+    command = [sys.executable, "-c", MEASURED, str(SCALE)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=MOST_S)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -12,6 +12,7 @@ import pytest
 from streams import reference_case
 from streams.monitor import Rules
 from streams.scan import Result, scan
+from streams.summary import what_was_read
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -120,3 +121,23 @@ def test_nothing_is_left_behind_when_a_file_cannot_be_used(tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"bad\.jsonl"):
         scan([str(bad)], tmp_path / "out", Rules())
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == []
+
+
+def test_what_a_sampled_hashtag_leaves_out_is_said_and_what_is_kept_is_written(tmp_path: Path) -> None:
+    case, _ = reference_case.write(tmp_path, seed=12, scale=0.3)
+    found = scan([str(case)], tmp_path / "out", Rules(hop_ms=300_000, bucket_rows=60))
+    totals = found.totals.shown()
+    assert totals["sampled"] == 1
+    assert totals["posts"] == 3_554
+    written = rows(tmp_path / "out" / "posts.csv")
+    tag = next(alert["hashtag"] for alert in found.parsed())
+    kept = sum(row["hashtag"] == tag for row in written)
+    assert totals["left_out"] + kept == 3_554
+    ((name, figure),) = what_was_read(totals)[-1:]
+    assert (name, figure) == ("hashtags sampled", f"1, {totals['left_out']:,} posts left out")
+
+
+def test_a_scan_without_sampled_hashtags_does_not_speak_of_samples(small: Scanned) -> None:
+    assert small.result.totals.left_out == 0
+    assert "sampled" not in str(what_was_read(small.result.totals.shown()))
+    assert b"sampled" not in (small.out / "assessments.jsonl").read_bytes()
