@@ -745,9 +745,9 @@ TestExactness.settings = MACHINES
 TestExactnessOfTheLog = ExactnessOfTheLog.TestCase
 TestExactnessOfTheLog.settings = MACHINES
 TestExactnessOfSamples = ExactnessOfSamples.TestCase
-TestExactnessOfSamples.settings = MACHINES
+TestExactnessOfSamples.settings = settings(MACHINES, max_examples=MACHINES.max_examples // 2)
 TestExactnessOfSamplesOfTheLog = ExactnessOfSamplesOfTheLog.TestCase
-TestExactnessOfSamplesOfTheLog.settings = MACHINES
+TestExactnessOfSamplesOfTheLog.settings = TestExactnessOfSamples.settings
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
