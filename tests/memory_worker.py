@@ -238,7 +238,7 @@ class Worker:
             await self._fuse.pass_by(call)
 
     def _seen(self, name: str, arguments: tuple[Any, ...]) -> None:
-        self.loads += name == "load"
+        self.loads += name in ("load", "reset")  # both take the partition over
         if name == "record":
             self._shared.outcomes.append(arguments[1])
 
