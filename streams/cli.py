@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -45,6 +46,22 @@ Scale = Annotated[float, typer.Option(help="Posts and accounts, as a multiple of
 Speed = Annotated[
     str, typer.Option(help="Seconds of event time per second, or max: as fast as it goes.", metavar="N|max")
 ]
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        _out.print(f"floodmark {version('floodmark')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _floodmark(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

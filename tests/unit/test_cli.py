@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,10 @@ def test_every_command_explains_itself(command: str) -> None:
     done = floodmark(command, "--help")
     assert done.returncode == 0
     assert len(done.stdout) > 200
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert floodmark("--version").stdout.split() == ["floodmark", version("floodmark")]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
