@@ -60,8 +60,9 @@ LEAST_SHARE: Final = 0.1
 
 LEAST_BORN: Final = 0.3
 LEAST_BORN_RATIO: Final = 8.0
-"""Creation days speak for a set if so large a share of its accounts, or so many times the expected share, is
-in the span."""
+"""Creation days speak for a set if so large a share of its accounts is in the span; or, where chance puts
+other accounts into the set, so many times the expected share. A fandom's circle that joined in the week of an
+album is a sixth of those who vote for it."""
 
 FRESH_DAYS: Final = 2
 FRESH_ACCOUNTS: Final = 100
@@ -332,7 +333,9 @@ def _speaks(finding: Finding, one: Suspects, window: Window) -> bool:
         fresh = finding.evidence["first_day"] * DAY_MS > window.end_ms - FRESH_DAYS * DAY_MS
         if fresh and finding.accounts.size < FRESH_ACCOUNTS:
             return False
-        least = min(LEAST_BORN, max(LEAST_SHARE, LEAST_BORN_RATIO * finding.evidence["expected"]))
+        least = LEAST_BORN
+        if one.tie not in FIRM:
+            least = min(least, max(LEAST_SHARE, LEAST_BORN_RATIO * finding.evidence["expected"]))
         return bool(finding.effect >= least)
     return True
 

@@ -248,3 +248,10 @@ def test_p_values_are_drawn_beside_uniform_ones() -> None:
     (row,) = [line for line in calibration.section(drawn, "x.svg") if line.startswith("| bursts")]
     assert row == "| bursts | generated talk | 3 | 1 | 100.0 % | 50.0 % | 0.0 % | 0.0 % | 0.02 |"
     assert calibration.picture(drawn).startswith("<svg")
+
+
+def test_a_circle_of_young_fans_does_not_make_a_campaign_of_all_who_vote() -> None:
+    """A sixth of them joined in the week of an album: seed 101 was called coordinated for that."""
+    found = run(made("fan vote, 300 accounts", 101), rules=Rules())
+    assert found.windows > 100
+    assert not found.alerts
