@@ -173,21 +173,8 @@ def measure(run: Run, kafka_url: str, folder: Path, number: int) -> Measured:
     posts = crowd.posts(Crowd(run.posts_per_s * run.seconds, round(run.seconds * run.speed), seed=number))
     messages = schedule(posts, run.per_message, run.speed)
     name = f"latency{number}"
-    store = servers.redis(folder / name)
-    store.start()
-    try:
-        with Stack(
-            workers=run.workers,
-            kafka_url=kafka_url,
-            redis_url=store.url,
-            partitions=PARTITIONS,
-            metrics_port=0,
-            topic_prefix=f"{name}.",
-            group=name,
-        ) as stack:
-            return _measure(run, stack, messages, len(posts), before)
-    finally:
-        store.stop()
+    with servers.deployment(name, kafka_url, folder, PARTITIONS, run.workers) as stack:
+        return _measure(run, stack, messages, len(posts), before)
 
 
 def _measure(run: Run, stack: Stack, messages: Sequence[Due], posts: int, before: float) -> Measured:

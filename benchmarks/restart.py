@@ -137,21 +137,8 @@ def _held(states: Sequence[PartitionState]) -> Held:
 def measure(mix: str, kafka_url: str, folder: Path, number: int, *, rows: int, repeats: int) -> Measured:
     """Start a worker, let it count the posts of one mix, then end it in every way."""
     name = f"restart{number}"
-    store = servers.redis(folder / name)
-    store.start()
-    try:
-        with Stack(
-            workers=1,
-            kafka_url=kafka_url,
-            redis_url=store.url,
-            partitions=PARTITIONS,
-            metrics_port=0,
-            topic_prefix=f"{name}.",
-            group=name,
-        ) as stack:
-            return _measure(mix, rows, repeats, Deployment(stack, store.url))
-    finally:
-        store.stop()
+    with servers.deployment(name, kafka_url, folder, PARTITIONS, workers=1) as stack:
+        return _measure(mix, rows, repeats, Deployment(stack, stack.settings.redis_url))
 
 
 def _measure(mix: str, rows: int, repeats: int, at: Deployment) -> Measured:

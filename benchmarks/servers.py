@@ -9,12 +9,14 @@ import random
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from streams import embedded
 from streams.embedded import StartError
+from streams.live import Stack
 
 DEPLOY: Final = Path(__file__).parent.parent / "deploy"
 START_S: Final = 60.0
@@ -128,6 +130,26 @@ def redis(folder: Path, fsync: str = "always") -> Server:
     """
     (port,) = free_ports(1)
     return Server("redis", folder, "Redis", port, "--port", str(port), "--fsync", fsync)
+
+
+@contextmanager
+def deployment(name: str, kafka_url: str, folder: Path, partitions: int, workers: int) -> Iterator[Stack]:
+    """Topics and a consumer group of this name, a Redis of their own that keeps its data, and workers."""
+    store = redis(folder / name)
+    store.start()
+    try:
+        with Stack(
+            workers=workers,
+            kafka_url=kafka_url,
+            redis_url=store.url,
+            partitions=partitions,
+            metrics_port=0,
+            topic_prefix=f"{name}.",
+            group=name,
+        ) as stack:
+            yield stack
+    finally:
+        store.stop()
 
 
 def free_ports(count: int) -> list[int]:

@@ -77,26 +77,13 @@ def saturate(per_message: int, posts: int, kafka_url: str, folder: Path, name: s
     """Fill the topic, start one worker, and see how long it takes."""
     made = crowd.posts(speed_posts.live(posts))
     due = latency.schedule(made, per_message, speed=float("inf"))
-    store = servers.redis(folder / name)
-    store.start()
-    try:
-        with Stack(
-            workers=0,
-            kafka_url=kafka_url,
-            redis_url=store.url,
-            partitions=PARTITIONS,
-            metrics_port=0,
-            topic_prefix=f"{name}.",
-            group=name,
-        ) as stack:
-            latency.send(stack.settings, due)
-            return _worked(per_message, len(made), stack, store.url)
-    finally:
-        store.stop()
+    with servers.deployment(name, kafka_url, folder, PARTITIONS, workers=0) as stack:
+        latency.send(stack.settings, due)
+        return _worked(per_message, len(made), stack)
 
 
-def _worked(per_message: int, posts: int, stack: Stack, redis_url: str) -> Live:
-    with redis.Redis.from_url(redis_url) as client, group.watching(stack.settings) as watched:
+def _worked(per_message: int, posts: int, stack: Stack) -> Live:
+    with redis.Redis.from_url(stack.settings.redis_url) as client, group.watching(stack.settings) as watched:
         before: Any = client.info()
         worker = stack.start_worker()
         stack.await_ready(worker)

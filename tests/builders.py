@@ -16,6 +16,7 @@ from detectors import DETECTORS
 from detectors.baseline import Baseline
 from detectors.campaign import Campaigns, Memory, Origin, Trace, sampled
 from detectors.finding import Finding
+from detectors.hour import Sums
 from detectors.near_text import TextIndex
 from detectors.table import DAY_MS, ROW, Flag, Keys, Kind, Rows, Texts, Window, distinct
 from streams.hours import Hours
@@ -383,6 +384,15 @@ def run(of: Iterable[Packet], sources: int = 1, rules: Rules = RULES) -> list[Ou
     """All outcomes of a fresh monitor."""
     monitor = monitor_of(sources, rules)
     return [outcome for packet in of for outcome in step(monitor, packet)]
+
+
+def digests(outcomes: Sequence[Outcome]) -> dict[int, str]:
+    """By hour, what all partitions together counted."""
+    told: dict[int, list[Sums]] = {}
+    for outcome in outcomes:
+        if outcome.closing is not None and not outcome.closing.sums.empty:
+            told.setdefault(outcome.closing.through, []).append(outcome.closing.sums)
+    return {hour: Sums.joined(parts).digest for hour, parts in told.items()}
 
 
 def run_all(

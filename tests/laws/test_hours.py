@@ -12,6 +12,7 @@ import pytest
 from builders import (
     HASHTAG,
     RULES,
+    digests,
     flood,
     in_order,
     jumbled,
@@ -27,7 +28,6 @@ from hypothesis import strategies as st
 from detectors import assess
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
-from detectors.hour import Sums
 from detectors.table import DAY_MS, HOUR_MS, Window
 from streams import monitor as monitor_module
 from streams.hours import Closing, decode, encode
@@ -59,15 +59,6 @@ POSTS: Final = several_hours()
 EXPECTED: Final = run_all(in_order(POSTS), 1)
 
 
-def sums(outcomes: Sequence[Outcome]) -> dict[int, str]:
-    """By hour, what all partitions together counted."""
-    told: dict[int, list[Sums]] = {}
-    for outcome in outcomes:
-        if outcome.closing is not None and not outcome.closing.sums.empty:
-            told.setdefault(outcome.closing.through, []).append(outcome.closing.sums)
-    return {hour: Sums.joined(parts).digest for hour, parts in told.items()}
-
-
 def traces(outcomes: Sequence[Outcome]) -> list[bytes]:
     closings = [outcome.closing for outcome in outcomes if outcome.closing is not None]
     return sorted(msgspec.json.encode((c.through, trace)) for c in closings for trace in c.traces)
@@ -85,7 +76,7 @@ def judged(outcomes: Sequence[Outcome]) -> dict[int, list[int]]:
 
 def same(outcomes: Sequence[Outcome]) -> None:
     assert sorted(lines(outcomes)) == sorted(lines(EXPECTED))
-    assert sums(outcomes) == sums(EXPECTED)
+    assert digests(outcomes) == digests(EXPECTED)
     assert traces(outcomes) == traces(EXPECTED)
     assert judged(outcomes) == judged(EXPECTED)
 
@@ -106,7 +97,7 @@ def test_the_archive_of_these_laws_has_hours_that_are_used_and_campaigns_that_ar
     assert len({one["campaign"]["id"] for one in news if one["reason"] == "resolved"}) == 1  # type: ignore[index]
     assert "joined" in {one["reason"] for one in news}
     assert {one["baseline"] for one in news} > {"prior-2"}
-    assert len(sums(EXPECTED)) == 4
+    assert len(digests(EXPECTED)) == 4
     assert len(judged(EXPECTED)) >= 2
     assert {one["q_value"] is None for one in news} == {True, False}
 

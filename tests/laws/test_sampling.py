@@ -16,6 +16,7 @@ from builders import (
     RULES,
     T0,
     Arrival,
+    digests,
     flood,
     in_order,
     jumbled,
@@ -31,11 +32,10 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.hour import Sums
 from detectors.sample import below, limit, mixed, share_below
 from detectors.table import ROW, Keys, Rows
 from streams.full import Full, Limits
-from streams.monitor import Monitor, Outcome, PartitionState, Rules
+from streams.monitor import Monitor, PartitionState, Rules
 from streams.packets import Packet, decode, encode, pack
 from streams.pipeline import Ingested
 from streams.posts import Post
@@ -274,18 +274,10 @@ POSTS: Final = crowded()
 EXPECTED: Final = run_all(in_order(POSTS), 1, rules=SMALL)
 
 
-def sums(outcomes: Sequence[Outcome]) -> dict[int, str]:
-    told: dict[int, list[Sums]] = {}
-    for outcome in outcomes:
-        if outcome.closing is not None and not outcome.closing.sums.empty:
-            told.setdefault(outcome.closing.through, []).append(outcome.closing.sums)
-    return {hour: Sums.joined(parts).digest for hour, parts in told.items()}
-
-
 def assert_same(arrivals: Sequence[Arrival], partitions: int, sources: int, sizes: Sequence[int]) -> None:
     outcomes = run_all(arrivals, partitions, sources, SMALL, sizes)
     assert sorted(lines(outcomes)) == sorted(lines(EXPECTED))
-    assert sums(outcomes) == sums(EXPECTED)
+    assert digests(outcomes) == digests(EXPECTED)
 
 
 @settings(max_examples=2, deadline=None)
