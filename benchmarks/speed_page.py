@@ -21,7 +21,7 @@ _EXTENT: Final = {
     SHORT: "**A short run**: small files and one measurement each, to see that everything works. Its figures"
     " stand for nothing.",
     USUAL: "The largest files are left out; `make bench FULL=1` measures them too.",
-    FULL: "Everything, the largest files once each.",
+    FULL: "All files, the largest once each.",
 }
 
 
@@ -31,7 +31,8 @@ def page(report: Report, chart: str) -> str:
         *_head(report, chart),
         *_table(
             "What is wanted, and what is",
-            "What this run did not measure has no answer.",
+            "What this run did not measure has no answer; no run yet measures ten million posts or a million"
+            " hashtags.",
             ("wanted", "how much", "measured", "met"),
             [_target(one) for one in targets(report)],
         ),

@@ -306,7 +306,7 @@ def _figures(
         findings=tuple(Told.of(finding) for finding in assessment.findings),
         evidence=gather(
             assessment.window,
-            assessment.coordinated_posts,
+            assessment.coordinated_rows,
             assessment.coordinated_accounts,
             assessment.account_scores,
         ),
@@ -315,6 +315,6 @@ def _figures(
         rests_on=assessment.rests_on,
         q_value=assessment.q_value,
         accounts_sample=sampled(assessment.coordinated_accounts),
-        texts_sample=sampled(text_prints(assessment.window, assessment.coordinated_posts)),
+        texts_sample=sampled(text_prints(assessment.window, assessment.coordinated_rows)),
         sampled=assessment.sampled,
     )

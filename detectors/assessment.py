@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -138,6 +139,11 @@ class Assessment:
     rests_on: tuple[str, ...] = ()
     q_value: float | None = None
 
+    @cached_property
+    def coordinated_rows(self) -> Mask:
+        """The rows of the coordinated posts; shape (n,)."""
+        return self.window.rows_of(self.coordinated_posts)
+
     @property
     def sampled(self) -> float:
         """The share of all accounts that were looked at, in (0, 1]."""
@@ -215,7 +221,7 @@ def assess(
         coordinated_accounts=accounts,
         account_scores=_scores(accounts, findings),
         coordinated_share=share,
-        texts=int(np.unique(window.group[rows & (window.group >= 0)]).size),
+        texts=_texts(window, rows),
         off_topic=off_topic.effect,
         p_value=p_value,
         score=100 * share * certainty,
@@ -377,6 +383,11 @@ def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
     return out
 
 
+def _texts(window: Window, rows: Mask) -> int:
+    """Near-identical groups among some rows."""
+    return np.unique(window.group[rows & (window.group >= 0)]).size
+
+
 def _sentence(window: Window, case: _Case, kind: AlertKind | None, off_topic: Finding) -> str:
     rows = case.rows if case.ties else case.together
     posts = int(np.count_nonzero(rows))
@@ -385,7 +396,7 @@ def _sentence(window: Window, case: _Case, kind: AlertKind | None, off_topic: Fi
     if not posts:
         return f"No accounts repeat texts together among {every:,} posts{sample}."
     accounts = window.estimated(int(np.count_nonzero(window.posting(rows))))
-    texts = np.unique(window.group[rows & (window.group >= 0)]).size
+    texts = _texts(window, rows)
     if not case.ties:
         what = "; too little else speaks for it, so they are not held to be coordinated"
     elif kind is None:

@@ -12,6 +12,7 @@ from detectors.baseline import GAP_CELLS, Baseline, gap_positions
 from detectors.contrast import Comparing, Sides
 from detectors.evidence import near_gaps, once_an_account
 from detectors.finding import SUSPICIOUS, Finding, Verdict
+from detectors.keys import distinct_keys
 from detectors.scan_statistic import Cluster, densest, smoothed
 from detectors.table import Flag, Mask, Window, flagged
 from detectors.words import seconds
@@ -101,7 +102,7 @@ class Bursts(Comparing):
         p_value = min(mode.p_value for mode in strong)
         modes_s = [[mode.first, mode.last] for mode in strong]
         inside = within(gap_s, modes_s)
-        keys = window.accounts[np.unique(accounts[inside])]
+        keys = window.accounts[distinct_keys(accounts[inside])]
         return Finding(
             self.name,
             Verdict.SUSPICIOUS,
@@ -114,7 +115,7 @@ class Bursts(Comparing):
             np.sort(window.rows["post"][later[inside]]),
             {
                 "modes_s": modes_s,
-                "accounts_with_gaps": int(np.unique(accounts).size),
+                "accounts_with_gaps": distinct_keys(accounts).size,
                 "expected": sum(m.share for m in strong),
             },
         )

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
+from detectors.keys import among, distinct_keys
 from detectors.p_values import hypergeometric_tail
 from detectors.sample import SAMPLE, lowest, mixed, packed, unpacked
-from detectors.table import Keys, Window
+from detectors.table import Keys, Mask, Window
 from detectors.text import fingerprint
 
 LEAST_ACCOUNTS: Final = 5
@@ -170,18 +171,17 @@ def sampled(keys: Keys) -> bytes:
     return packed(lowest(keys))
 
 
-def text_prints(window: Window, posts: Keys) -> Keys:
-    """One fingerprint for each near-identical group among some posts: that of its commonest canonical text.
+def text_prints(window: Window, rows: Mask) -> Keys:
+    """One fingerprint for each near-identical group among some rows: that of its commonest canonical text.
 
     Hashtags are not part of a canonical text, so it is the same under all of them. Texts below 16 letters are
     in no group.
 
     Parameters
     ----------
-    posts : uint64, sorted
+    rows : bool, shape (n,)
     """
-    rows = np.isin(window.rows["post"], posts) & (window.group >= 0)
-    found, count = np.unique(window.rows["text"][rows], return_counts=True)
+    found, count = np.unique(window.rows["text"][rows & (window.group >= 0)], return_counts=True)
     at = np.searchsorted(window.texts.fingerprint, found)
     times: dict[tuple[int, int], int] = {}
     for index, posted in zip(at.tolist(), count.tolist(), strict=True):
@@ -190,7 +190,7 @@ def text_prints(window: Window, posts: Keys) -> Keys:
     best: dict[int, tuple[int, int]] = {}
     for (group, print_), posted in times.items():
         best[group] = min(best.get(group, (0, 0)), (-posted, print_))
-    return np.unique(np.array([print_ for _, print_ in best.values()], np.uint64))
+    return distinct_keys(np.array([print_ for _, print_ in best.values()], np.uint64))
 
 
 def related(one: Trace, other: Trace) -> bool:
@@ -339,8 +339,8 @@ class _Holders:
         self._keys, self._owners = keys[order], owners[order]
 
     def counts(self, sample: Keys) -> NDArray[np.int64]:
-        """How many keys each of the samples has in common with one; shape (samples,)."""
-        held = np.isin(self._keys, sample)
+        """How many keys each of the samples has in common with one, which is sorted; shape (samples,)."""
+        held = among(self._keys, sample)
         return np.bincount(self._owners[held], minlength=self._size)
 
     def found(self, hashes: Keys, keys: Keys) -> Iterable[tuple[int, int]]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.keys import among, distinct_keys
+from detectors.keys import distinct_keys
 from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged
 
 LONGEST_GAP_S = 7_200
@@ -80,17 +80,18 @@ class Evidence:
 
 
 def gather(
-    window: Window, coordinated_posts: Keys, coordinated_accounts: Keys, account_scores: NDArray[np.float64]
+    window: Window, post_is: Mask, coordinated_accounts: Keys, account_scores: NDArray[np.float64]
 ) -> Evidence:
     """Count what the window holds, apart for coordinated posts or accounts and for the others.
 
     Parameters
     ----------
-    coordinated_posts, coordinated_accounts : sorted uint64
+    post_is : bool, shape (n,)
+        Which rows are of coordinated posts.
+    coordinated_accounts : sorted uint64
     account_scores : float64, aligned with `coordinated_accounts`
     """
     rows = window.rows
-    post_is = among(rows["post"], coordinated_posts)
     account_is = window.chosen(coordinated_accounts)
     return Evidence(
         texts=_texts(window, post_is),

@@ -40,7 +40,7 @@ def coded(keys: NDArray[Whole]) -> tuple[NDArray[Whole], NDArray[np.int64]]:
     return ordered[new], at
 
 
-def among(keys: Keys, some: Keys) -> Mask:
+def among(keys: NDArray[Whole], some: NDArray[Whole]) -> Mask:
     """Which keys are among others, which are sorted; shape of `keys`.
 
     >>> among(np.array([3, 1, 7], np.uint64), np.array([1, 3], np.uint64)).tolist()

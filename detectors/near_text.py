@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from detectors.drift import cut
+from detectors.keys import distinct_keys
 from detectors.minhash import BANDS, Grams, Signatures, bands, grams, signatures, similarity
 from detectors.table import Keys, Texts
 from detectors.text import COMPARABLE_CHARS, canonical, fingerprint, letters
@@ -159,7 +160,7 @@ class TextIndex:
         new = list({node for pair in pairs for node in pair} - self._grams.keys())
         hashes, bounds = grams([self._text[node] for node in new])
         for i, node in enumerate(new):
-            self._grams[node] = np.unique(hashes[bounds[i] : bounds[i + 1]])
+            self._grams[node] = distinct_keys(hashes[bounds[i] : bounds[i + 1]])
             self._words[node] = words(self._text[node])
         near = estimate >= NEAR - DOUBT
         for i in np.flatnonzero(near).tolist():
@@ -193,7 +194,7 @@ def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
             at = first + anchor
             use = at < here
             found.append(order[at[use]] * count + order[here[use]])
-    return np.stack(np.divmod(np.unique(np.concatenate(found)), max(count, 1)), axis=1)
+    return np.stack(np.divmod(distinct_keys(np.concatenate(found)), max(count, 1)), axis=1)
 
 
 def _by_size(part: NDArray[np.int64], nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
 from detectors.finding import SUSPICIOUS, Finding
+from detectors.keys import distinct_keys
 from detectors.minhash import grams
 from detectors.p_values import mann_whitney
 from detectors.shares import shares
@@ -161,6 +162,5 @@ def _bags(texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The distinct hashed grams of every text as aligned (text, gram) pairs, by rising text."""
     hashes, bounds = grams(texts)
     text = np.repeat(np.arange(len(texts)), np.diff(bounds))
-    code = np.sort(text * DIMENSIONS + (hashes % np.uint64(DIMENSIONS)).astype(np.int64))
-    code = code[np.diff(code, prepend=-1) > 0]  # np.unique would hash first, at four times the cost
+    code = distinct_keys(text * DIMENSIONS + (hashes % np.uint64(DIMENSIONS)).astype(np.int64))
     return code // DIMENSIONS, code % DIMENSIONS

@@ -10,6 +10,7 @@ from scipy.special import gammainc
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding
+from detectors.keys import among, distinct_keys
 from detectors.p_values import bounded
 from detectors.shares import shares
 from detectors.table import Flag, Keys, Window, flagged
@@ -42,7 +43,7 @@ class Playlist:
         account, group, keys = _sequences(window)
         same = account[1:] == account[:-1]
         steps = int(same.sum())
-        players = np.unique(account[1:][same])
+        players = distinct_keys(account[1:][same])
         if players.size < LEAST_ACCOUNTS or steps < LEAST_STEPS:
             return Finding.abstained(
                 self.name,
@@ -63,7 +64,7 @@ class Playlist:
             p_value,
             effect,
             large=effect >= mean / steps + LEAST_EXCESS,
-            accounts=np.unique(keys[account[1:][same][usual]]),
+            accounts=distinct_keys(keys[account[1:][same][usual]]),
         )
 
 
@@ -97,8 +98,8 @@ def _usual(account: NDArray[np.int64], group: NDArray[np.int64]) -> tuple[NDArra
     following = np.full(size, -1, np.int64)
     most = 2 * times > leaving[steps // size]
     following[steps[most] // size] = steps[most] % size
-    has = np.unique(account * size + group)
+    has = distinct_keys(account * size + group)
     then = following[group]
-    possible = (then >= 0) & np.isin(account * size + then, has)
+    possible = (then >= 0) & among(account * size + then, has)
     texts = np.bincount(account)
     return usual, float((possible / np.maximum(texts[account], 1)).sum())

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.hour import Cells, Tally
 from detectors.p_values import SMALLEST
@@ -58,6 +59,6 @@ def q_value(p_value: float, seen: Tally) -> float:
     return float(min(1.0, hypotheses * min([own, *others.tolist()])))
 
 
-def _cell(p_values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Cells:
+def _cell(p_values: NDArray[np.float64]) -> Cells:
     logs = -CELLS_PER_DECADE * np.log10(np.clip(p_values, SMALLEST, 1.0))
     return np.floor(logs + 1e-9).astype(np.int64)

@@ -47,7 +47,7 @@ class Recycled(Comparing):
             return Finding.abstained(
                 self.name, f"There are {count:,} {sides.who}; at least {LEAST_ACCOUNTS} are needed."
             )
-        texts = text_prints(window, window.posts(window.rows_by(sides.suspects)))
+        texts = text_prints(window, window.rows_by(sides.suspects))
         before = baseline.memory.seen(window.accounts, texts)
         met = distinct_keys(np.concatenate([NO_KEYS, *(one.accounts for one in before)]))
         accounts = met[among(met, sides.suspects)]

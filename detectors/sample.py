@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.keys import distinct_keys
 from detectors.table import Keys, Mask
 
 SAMPLE: Final = 256
@@ -38,7 +39,7 @@ def lowest(keys: Keys, size: int = SAMPLE) -> Keys:
     >>> lowest(np.array([1, 0, 1], np.uint64), 1).tolist()
     [0]
     """
-    return np.unique(mixed(keys))[:size]
+    return distinct_keys(mixed(keys))[:size]
 
 
 def limit(hashes: Keys, most: int) -> int | None:

@@ -209,6 +209,10 @@ class Window:
         """The rows of the accounts given, which are sorted; shape (n,)."""
         return self.chosen(accounts)[self.account]
 
+    def rows_of(self, posts: Keys) -> Mask:
+        """The rows of the posts given, which are sorted; shape (n,)."""
+        return among(self.rows["post"], posts)
+
     def posting(self, rows: Mask) -> Mask:
         """Which of `accounts` have some of these rows; shape (a,)."""
         out = np.zeros(len(self.accounts), np.bool_)

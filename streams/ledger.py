@@ -59,7 +59,7 @@ class Ledger:
         """Give near-identical groups names that stay while their texts come and go."""
         window = assessment.window
         names = self._groups.setdefault(assessment.hashtag, {})
-        rows = np.flatnonzero(among(window.rows["post"], assessment.coordinated_posts))
+        rows = np.flatnonzero(assessment.coordinated_rows)
         prints, first = np.unique(window.rows["text"][rows], return_index=True)
         by_group: dict[int, list[int]] = {}
         for group, text in zip(window.group[rows[first]].tolist(), prints.tolist(), strict=True):
@@ -105,8 +105,8 @@ class Ledger:
 
 def _reasons(assessment: Assessment) -> list[Mark]:
     window, posts = assessment.window, assessment.coordinated_posts
-    order = np.argsort(window.rows["post"])
-    rows = order[np.searchsorted(window.rows["post"][order], posts)]
+    rows = np.flatnonzero(assessment.coordinated_rows)
+    rows = rows[np.argsort(window.rows["post"][rows])]  # in the order of the posts
     code = np.zeros(len(posts), np.int64)
     names: list[str] = []
     for finding in assessment.findings:

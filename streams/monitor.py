@@ -29,6 +29,7 @@ from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.campaign import Memory
 from detectors.hour import count
+from detectors.keys import distinct_keys
 from detectors.near_text import TextIndex
 from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
@@ -667,7 +668,7 @@ def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
     """
     posts = rows["post"]
     known = np.isin(posts, np.concatenate([part["post"] for part in held])) if held else np.False_
-    if not np.any(known) and np.unique(posts).size == len(posts):
+    if not np.any(known) and distinct_keys(posts).size == len(posts):
         return rows
     seen = {row.tobytes() for part in held for row in part[np.isin(part["post"], posts)]}
     new = np.zeros(len(rows), bool)
@@ -733,7 +734,7 @@ def _forget(tag: TagState, keys: Sequence[int]) -> None:
 def _keys(parts: Sequence[Rows]) -> list[int]:
     """What the rows stand for, sorted."""
     columns = [rows[name] for rows in parts for name in STRING_FIELDS]
-    found: list[int] = np.unique(np.concatenate(columns)).tolist() if columns else []
+    found: list[int] = distinct_keys(np.concatenate(columns)).tolist() if columns else []
     return found
 
 

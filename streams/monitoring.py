@@ -186,7 +186,7 @@ class Monitoring:
     async def tick(self) -> None:
         """Load partitions that were just assigned, show how far each is and say which buckets are full."""
         for partition in sorted(self._owned):
-            await self._with(partition, self._show)
+            await self._with(partition, self._say)
 
     async def _with(self, partition: int, work: Callable[[_Owned], Awaitable[None]]) -> None:
         """Do `work` with the partition's monitor; again from what is stored after the store failed."""
@@ -405,8 +405,13 @@ class Monitoring:
         for tag in outcome.tags:
             self._metrics.alerts.labels(tag.reason.value).inc()
 
-    async def _show(self, owned: _Owned) -> None:
+    async def _say(self, owned: _Owned) -> None:
         monitor = _loaded(owned)
+        self._show(monitor, owned)
+        if limits := monitor.full():
+            await self._store.publish(monitor.partition, limits)
+
+    def _show(self, monitor: Monitor, owned: _Owned) -> None:
         metrics, label, tags = self._metrics, str(monitor.partition), monitor.state.tags.values()
         watermark_ms = monitor.watermark()
         if watermark_ms is not None:
@@ -419,8 +424,6 @@ class Monitoring:
         metrics.sampled_tags.labels(label).set(sum(bool(tag.limits) for tag in tags))
         metrics.window_rows.labels(label).set(owned.rows)
         metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in tags))
-        if limits := monitor.full():
-            await self._store.publish(monitor.partition, limits)
 
 
 def _acknowledge(owned: _Owned) -> None:

@@ -122,14 +122,14 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
                 "id": account.id,
                 "handle": account.handle,
                 "posts": account.posts,
-                "created_at": _day(account.created_day),
+                "created_at": None if account.created_day is None else date(account.created_day),
                 "score": account.score,
             }
             for account in evidence.accounts
         ],
         "minutes": _counts(evidence.minutes, "minute", lambda key: iso(int(key))),
         "gaps_s": _counts(evidence.gaps, "from", int),
-        "created": _counts(evidence.created, "day", lambda key: _day(int(key))),
+        "created": _counts(evidence.created, "day", lambda key: date(int(key))),
         "clients": _counts(evidence.clients, "client", str),
     }
 
@@ -139,8 +139,9 @@ def _counts(counts: Iterable[Count], name: str, show: Any) -> list[Mapping[str, 
 
 
 @lru_cache(maxsize=1 << 14)  # the same creation days in every alert
-def _day(day: int | None) -> str | None:
-    return None if day is None else iso(creation_date_ms(day))[:10]
+def date(day: int) -> str:
+    """A creation day as ISO 8601."""
+    return iso(creation_date_ms(day))[:10]
 
 
 def _round(value: float | None) -> float | None:

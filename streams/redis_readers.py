@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detectors.assessment import Assessment
-from detectors.evidence import Count, Evidence, creation_date_ms, gather
+from detectors.evidence import Count, Evidence, gather
 from streams.clock import iso
 from streams.monitor import TagOutcome
+from streams.output import date
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def readable(outcome: TagOutcome) -> Readable:
         {
             "": summary(assessment),
             "intervals": {str(count.key): str(every(count)) for count in evidence.gaps},
-            "created": {_date(int(count.key)): str(every(count)) for count in evidence.created},
+            "created": {date(int(count.key)): str(every(count)) for count in evidence.created},
         },
         {
             "texts": {text.text: estimated(text.posts) for text in evidence.texts},
@@ -53,7 +54,7 @@ def _evidence(outcome: TagOutcome) -> Evidence:
         return alert.evidence  # gathered from this very window when the alert was decided on
     return gather(
         outcome.window,
-        assessment.coordinated_posts,
+        assessment.coordinated_rows,
         assessment.coordinated_accounts,
         assessment.account_scores,
     )
@@ -82,7 +83,3 @@ def summary(assessment: Assessment) -> dict[str, str]:
     if assessment.kind is not None:
         figures["kind"] = assessment.kind.value
     return figures
-
-
-def _date(day: int) -> str:
-    return iso(creation_date_ms(day))[:10]

@@ -17,7 +17,8 @@ from detectors.finding import NO_KEYS
 from detectors.table import ROW, Window, distinct
 
 JUDGED = assess(flooded_window(), Baseline.prior(), AssessmentPolicy())
-EVIDENCE = gather(JUDGED.window, JUDGED.coordinated_posts, JUDGED.coordinated_accounts, JUDGED.account_scores)
+NOBODY = np.zeros(60, np.bool_)
+EVIDENCE = gather(JUDGED.window, JUDGED.coordinated_rows, JUDGED.coordinated_accounts, JUDGED.account_scores)
 
 
 def test_every_post_is_in_one_minute_and_one_client() -> None:
@@ -60,20 +61,21 @@ def test_coordinated_accounts_show_what_is_known_of_them() -> None:
 def test_unknown_fields_are_shown_as_unknown() -> None:
     posts = without(flooded(), account_created_ms=None, client=None, handle=None, resolution_ms=60_000)
     of = window(posts)
-    shown = gather(of, JUDGED.coordinated_posts, JUDGED.coordinated_accounts, JUDGED.account_scores)
+    rows = of.rows_of(JUDGED.coordinated_posts)
+    shown = gather(of, rows, JUDGED.coordinated_accounts, JUDGED.account_scores)
     assert (shown.created, shown.clients, shown.gaps) == ((), (), ())
     assert {(a.handle, a.created_day) for a in shown.accounts} == {(None, None)}
 
 
 def test_most_frequent_clients_are_kept() -> None:
     many = [post(i, i, i, "hello there", client=f"client {min(i, 2 * MOST_CLIENTS)}") for i in range(60)]
-    shown = gather(window(many), NO_KEYS, NO_KEYS, np.zeros(0)).clients
+    shown = gather(window(many), NOBODY[:60], NO_KEYS, np.zeros(0)).clients
     assert len(shown) == MOST_CLIENTS
     assert shown[0].other == 20
 
 
 def test_empty_window_has_no_evidence() -> None:
-    shown = gather(window([]), NO_KEYS, NO_KEYS, np.zeros(0))
+    shown = gather(window([]), NOBODY[:0], NO_KEYS, np.zeros(0))
     assert not any((shown.texts, shown.accounts, shown.minutes, shown.gaps, shown.created, shown.clients))
 
 
