@@ -16,6 +16,10 @@ PROGRAM: Final = "Floodmark"
 _COLOURS: Final = alt.Scale(domain=[LIMIT, PROGRAM], range=[charts.OTHER, charts.COORDINATED])
 
 _AXIS: Final = alt.Axis(format="~s", tickCount=6)
+_COST_AXIS: Final = alt.Axis(
+    format="~s", tickCount=6, minExtent=charts.Y_AXIS, maxExtent=charts.Y_AXIS, titlePadding=8
+)
+_NAME_AXIS: Final = alt.Axis(minExtent=charts.NAMES, maxExtent=charts.NAMES)
 
 
 def picture(report: Report) -> str:
@@ -36,7 +40,7 @@ def _rates(report: Report) -> alt.Chart:
         .mark_bar()
         .encode(
             x=alt.X("posts_s:Q", title="posts per second of processor time", axis=_AXIS),
-            y=alt.Y("what:N", title=None, sort=[what for what, _, _ in costs]),
+            y=alt.Y("what:N", title=None, axis=_NAME_AXIS, sort=[what for what, _, _ in costs]),
             color=alt.Color("of:N", scale=_COLOURS, title=None),
         )
         .properties(width=charts.WIDTH, height=22 * max(1, len(bars)))
@@ -67,7 +71,7 @@ def _growth(report: Report) -> alt.Chart:
         .mark_line(point=True)
         .encode(
             x=alt.X("posts:Q", title="posts", scale=alt.Scale(type="log"), axis=_AXIS),
-            y=alt.Y("us:Q", title="µs a post in a scan", axis=_AXIS),
+            y=alt.Y("us:Q", title="µs a post in a scan", axis=_COST_AXIS),
             strokeDash=alt.StrokeDash("of:N", title=None),
         )
         .properties(width=charts.WIDTH, height=charts.HEIGHT)

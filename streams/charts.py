@@ -32,8 +32,8 @@ NEAR_DAYS: Final = 60
 SHORT_SPAN_DAYS: Final = 120
 BEND_S: Final = 10
 """Where the axis of gaps turns from linear to logarithmic; single seconds come out as wide as minutes do."""
-_Y_AXIS: Final = 34
-_NAMES: Final = 155
+Y_AXIS: Final = 34
+NAMES: Final = 155
 """Room for figures and names at the y-axis in pixels; fixed, so that fonts do not move the plot."""
 
 Counts = Sequence[Mapping[str, Any]]
@@ -140,7 +140,7 @@ def gaps_chart(gaps: Counts) -> Chart:
     return alt.LayerChart(layer=[stack, text]).properties(
         title="Seconds between an account's posts",
         description=described,
-        width=WIDTH + _Y_AXIS,
+        width=WIDTH + Y_AXIS,
         height=HEIGHT,
     )
 
@@ -197,7 +197,7 @@ def clients_chart(clients: Counts) -> Chart:
         "client:N",
         sort=[name for name, _ in top],
         title=None,
-        axis=_axis(labelLimit=_NAMES - 5, ticks=False, minExtent=_NAMES, maxExtent=_NAMES),
+        axis=_axis(labelLimit=NAMES - 5, ticks=False, minExtent=NAMES, maxExtent=NAMES),
     )
     bars = (
         alt.Chart(alt.InlineData(values=values))
@@ -218,7 +218,7 @@ def clients_chart(clients: Counts) -> Chart:
         f"{name}: {yes:,} coordinated, {no:,} other" for name, (yes, no) in top
     )
     return alt.LayerChart(layer=[bars, text]).properties(
-        title="Posts per client", description=described + ".", width=WIDTH - _NAMES, height=24 * len(top) + 10
+        title="Posts per client", description=described + ".", width=WIDTH - NAMES, height=24 * len(top) + 10
     )
 
 
@@ -268,7 +268,14 @@ _STYLE: Final[dict[str, Any]] = {
     "view": {"stroke": None},
     "title": {"anchor": "start", "fontSize": 14, "color": "#333", "offset": 6},
     "axis": {"labelColor": "#333", "titleColor": "#333", "titleFontWeight": "normal", "labelFontSize": 11},
-    "legend": {"labelColor": "#333", "orient": "top", "title": None, "labelFontSize": 11, "offset": 2},
+    "legend": {
+        "labelColor": "#333",
+        "orient": "top",
+        "title": None,
+        "labelFontSize": 11,
+        "offset": 2,
+        "columnPadding": 24,
+    },
     "numberFormat": ",",
 }
 
@@ -289,7 +296,7 @@ def _stack(bars: Iterable[_Bar], x: alt.X, y_title: str | None, kind: str) -> al
         for who, low, high in (("coordinated", 0, yes), ("other", yes, no)):
             if high > low:
                 values.append({"start": bar.start, "end": bar.end, "low": low, "high": high, "who": who})
-    axis = _axis(tickCount=3, format="~s", minExtent=_Y_AXIS, maxExtent=_Y_AXIS) if y_title else None
+    axis = _axis(tickCount=3, format="~s", minExtent=Y_AXIS, maxExtent=Y_AXIS) if y_title else None
     chart: alt.Chart = (
         alt.Chart(alt.InlineData(values=values))
         .mark_rect(aria=False)
