@@ -194,6 +194,12 @@ def test_field_order_of_the_json_does_not_matter(page: str) -> None:
     assert render([turned], dict(reversed(TOTALS.items()))) == page
 
 
+def test_page_says_on_what_an_alert_rests() -> None:
+    alert = parsed(rests_on=["texts", "account_age", "client"])
+    assert "rests on texts, account age, client" in Page(render([alert], TOTALS)).text
+    assert "rests on" not in Page(render([parsed(rests_on=[])], TOTALS)).text
+
+
 def test_hostile_texts_stay_texts() -> None:
     hostile = (
         "</td><script>alert(1)</script><img src=x onerror=alert(1)>\u202ereversed\u2066 &amp; \x1b[31m\u200b"
