@@ -19,7 +19,7 @@ from benchmarks import truth
 from benchmarks.truth import READ, Fact, Told, Truth, held, in_stream, on_topic
 from detectors.alert import Alert
 from detectors.table import ROW
-from streams import clock, hours, topics
+from streams import clock, periods, topics
 from streams.agents import BROKER_TIME
 from streams.monitor import PartitionState, TagState
 from streams.news import HOP, REASON
@@ -54,9 +54,9 @@ def found(settings: Settings, *, asks_ends: bool = True) -> Truth:
         If a transaction that nobody ended is in the way.
     """
     stored = in_redis(settings)
-    closed, of_hours = hours_told(settings, asks_ends)
+    closed, of_periods = periods_told(settings, asks_ends)
     facts = {**stored.facts, **closed, **_letters(settings, asks_ends)}
-    return Truth(facts, {**stored.news, **of_hours, **_topic(settings, asks_ends)})
+    return Truth(facts, {**stored.news, **of_periods, **_topic(settings, asks_ends)})
 
 
 def in_redis(settings: Settings) -> Truth:
@@ -180,18 +180,18 @@ def _topic(settings: Settings, asks_ends: bool) -> dict[str, tuple[Told, ...]]:
     return {place: tuple(news) for place, news in told.items()}
 
 
-def hours_told(settings: Settings, asks_ends: bool) -> tuple[dict[Fact, Any], dict[str, tuple[Told, ...]]]:
-    """Completed hours as facts, and each time one was told."""
+def periods_told(settings: Settings, asks_ends: bool) -> tuple[dict[Fact, Any], dict[str, tuple[Told, ...]]]:
+    """Completed periods as facts, and each time one was told."""
     facts: dict[Fact, Any] = {}
     told: dict[str, list[Told]] = defaultdict(list)
     for partition in range(settings.partitions):
         end = _end(settings, settings.baseline_topic, partition) if asks_ends else None
         for record in read(settings, settings.baseline_topic, partition, end):
-            closing = hours.decode(record.value)
+            closing = periods.decode(record.value)
             facts |= (said := truth.closed(closing))
             hop_ms = dict(record.headers)[HOP].decode().partition("/")[2]
             for value in said.values():
-                told[truth.of_hours(partition)].append(Told(int(hop_ms), truth.CLOSED, value))
+                told[truth.of_periods(partition)].append(Told(int(hop_ms), truth.CLOSED, value))
     return facts, {place: tuple(news) for place, news in told.items()}
 
 

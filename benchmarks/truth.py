@@ -16,13 +16,12 @@ import numpy as np
 from msgspec import structs
 
 from detectors.alert import Alert
-from detectors.table import HOUR_MS
-from streams import baseline_file, dead, hours, pipeline
+from streams import baseline_file, dead, periods, pipeline
 from streams.clock import iso
 from streams.dead import Place
-from streams.hours import Closing
 from streams.monitor import Monitor, Outcome, PartitionState, Rules, TagOutcome, lockstep
 from streams.output import alert_json, latest
+from streams.periods import Closing
 from streams.pipeline import DeadLetter, Message
 from streams.redis_keys import ReaderKeys
 from streams.redis_readers import readable
@@ -63,7 +62,7 @@ class Truth:
     ----------
     facts : by what they are about
         Marks, source clocks, last hops, late hashtags, rows that a later hop can see, their strings, open
-        alerts; what readers are shown; completed hours; dead letters.
+        alerts; what readers are shown; completed periods; dead letters.
     news : by where and about whom they were told
         In order.
     """
@@ -102,9 +101,9 @@ class Difference:
 
 TOPIC: Final = "topic"
 STREAM: Final = "stream"
-HOURS: Final = "hours"
+PERIODS: Final = "periods"
 CLOSED: Final = "closed"
-"""The reason of what is told of an hour that held something. How often it is said that empty hours are closed
+"""The reason of what is told of a period that held something. How often it is said that empty ones are closed
 depends on how many of them a batch of posts passed."""
 
 
@@ -118,17 +117,17 @@ def in_stream(hashtag: str) -> str:
     return f"{STREAM}, #{hashtag}"
 
 
-def of_hours(partition: int) -> str:
-    """Where the completed hours of a partition are on the topic `baseline`."""
-    return f"{HOURS}, partition {partition}"
+def of_periods(partition: int) -> str:
+    """Where the completed periods of a partition are on the topic `baseline`."""
+    return f"{PERIODS}, partition {partition}"
 
 
 def closed(closing: Closing) -> dict[Fact, Any]:
-    """What a partition says of an hour, as a fact; a later one of the same key takes its place."""
+    """What a partition says of a period, as a fact; a later one of the same key takes its place."""
     where = f"partition {closing.partition}"
     if closing.empty:
         return {}
-    return {Fact("hour", f"{where}, {iso(closing.through * HOUR_MS)}"): hours.encode(closing)}
+    return {Fact("period", f"{where}, {iso(closing.end_ms)}"): periods.encode(closing)}
 
 
 # ------------------------------------------------------------------------------------------------ expected
@@ -175,9 +174,9 @@ class _Fold:
         self._settings = settings
         self._rules = settings.rules()
         partitions = range(settings.partitions)
-        hours = self._rules.hours(partitions)
+        told = self._rules.periods(partitions)
         baseline = baseline_file.of(settings)
-        self._monitors = [Monitor(p, partitions, self._rules, baseline, hours=hours) for p in partitions]
+        self._monitors = [Monitor(p, partitions, self._rules, baseline, periods=told) for p in partitions]
         self._closed: dict[Fact, Any] = {}
         self._shown = [_Shown() for _ in partitions]
         self._news: dict[str, list[Told]] = defaultdict(list)
@@ -206,7 +205,7 @@ class _Fold:
         if outcome.closing is not None:
             told = closed(outcome.closing)
             if not outcome.closing.empty:
-                self._news[of_hours(partition)].append(
+                self._news[of_periods(partition)].append(
                     Told(outcome.hop_ms, CLOSED, next(iter(told.values())))
                 )
             self._closed |= told
@@ -322,7 +321,7 @@ def _final(scanned: Sequence[bytes], told: Sequence[bytes]) -> Iterator[Differen
 
 def _named(told: Told) -> str:
     if told.reason == CLOSED:
-        return f"the hour that ends at {iso(told.hop_ms or 0)}"
+        return f"the period that ends at {iso(told.hop_ms or 0)}"
     fields = msgspec.json.decode(told.value)
     return f"{told.reason} of {fields['id']} at {fields['updated_at']}"
 

@@ -106,7 +106,7 @@ class Alert:
     accounts_sample, texts_sample : bytes
         Taken with the figures, see `detectors.campaign.Trace`.
     campaign : Campaign or None
-        What it belongs to, as far as completed hours show; None only in state that an older version stored.
+        What it belongs to, as far as completed periods show; None only in state that an older version stored.
     sampled : float
         The share of all accounts that were looked at, in (0, 1]. Below 1 the four counts are estimates; the
         findings and the evidence count what was looked at.
@@ -206,7 +206,7 @@ def decide(
     baseline : str
         Digest of the baseline the assessment used.
     campaigns : Campaigns, optional
-        Those of the hours that the hop may know.
+        Those of the periods that the hop may know.
 
     Returns
     -------

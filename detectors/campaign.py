@@ -1,6 +1,6 @@
 """Alerts that belong together: the same accounts or the same texts, under any hashtag and on any day.
 
-All of it goes by traces of completed hours, so it does not depend on which hashtags share a partition: see
+All of it goes by traces of completed periods, so it does not depend on which hashtags share a partition: see
 docs/adr/0008-hours.md.
 """
 
@@ -71,7 +71,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What an alert is part of, as far as completed hours show.
+    """What an alert is part of, as far as completed periods show.
 
     Attributes
     ----------
@@ -315,7 +315,7 @@ class Memory:
     Attributes
     ----------
     campaigns : Campaigns
-        Of the hours that the hop may know.
+        Of the periods that the hop may know.
     alert : str
         Id of the window's own open alert; empty if there is none.
     """

@@ -26,7 +26,7 @@ MOST_NAMED: Final = 3
 class Recycled(Comparing):
     """Accounts in question that belonged to earlier campaigns, against their share among the others.
 
-    Asked of the alerts of completed hours: under other hashtags, or earlier ones under this. Beta-binomial
+    Asked of the alerts of completed periods: under other hashtags, or earlier ones under this. Beta-binomial
     tail around the share of the window's other accounts that were seen too, mixed with a prior worth 20
     accounts of which 2 % were: people who follow one subject meet again under its hashtags. Of large alerts a
     sample of accounts is remembered, the same on both sides.

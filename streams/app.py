@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from detectors.baseline import Baseline
-from streams import agents, clock, hours_log, rows_log, topics
+from streams import agents, clock, periods_log, rows_log, topics
 from streams.ending import fatal
 from streams.ingestion import Ingestion
 from streams.metrics import Metrics
@@ -143,9 +143,9 @@ class _Work:
             self.ingestion.spare(await self._store.published(range(self._settings.partitions)))
 
     async def hear(self) -> None:
-        """Read what partitions say of completed hours, and go on with the hops that waited for it."""
+        """Read what partitions say of completed periods, and go on with the hops that waited for it."""
         with fatal():
-            async for closings in hours_log.follow(self._settings, self.monitoring.hears_again):
+            async for closings in periods_log.follow(self._settings, self.monitoring.hears_again):
                 await self.monitoring.hear(closings)
 
     async def watch(self) -> None:

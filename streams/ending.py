@@ -14,11 +14,11 @@ from kafka.errors import KafkaError
 
 from streams.baseline_file import UnusableBaseline
 from streams.embedded import StartError
-from streams.hours import UnreadableHour
 from streams.ingestion import TooManyDead
 from streams.monitor import Gap
 from streams.monitoring import StoreAway
 from streams.packets import UnreadablePacket
+from streams.periods import UnreadablePeriod
 from streams.redis_store import UnreadableStateError
 from streams.settings import SettingsError
 from streams.store import OwnershipLost
@@ -34,7 +34,7 @@ EXPECTED: Final = (
     OwnershipLost,
     Gap,
     UnreadablePacket,
-    UnreadableHour,
+    UnreadablePeriod,
     TooManyDead,
     StoreAway,
     UnreadableStateError,

@@ -130,13 +130,13 @@ class Metrics:
         )
         self.waiting_packets = Gauge(
             "floodmark_waiting_packets",
-            "Packets behind a hop that waits until all partitions have closed an hour.",
+            "Packets behind a hop that waits until all partitions have closed a period.",
             ["partition"],
             registry=registry,
         )
         self.closed_seconds = Gauge(
             "floodmark_closed_seconds",
-            "Event time up to which all partitions have closed their hours, since 1970-01-01 UTC.",
+            "Event time up to which all partitions have closed their periods, since 1970-01-01 UTC.",
             registry=registry,
         )
         self.tags = Gauge("floodmark_tags", "Hashtags with rows.", ["partition"], registry=registry)

@@ -9,7 +9,7 @@ The caller keeps to one order, and so the state on disk never falls behind what 
         outcome = monitor.assess(hop)
         ...tell and store it...
         monitor.close(outcome)
-    ...if monitor.held, wait for the hours of others, and no packet before that...
+    ...if monitor.held, wait for what others say of completed periods, and no packet before that...
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from detectors import assess
 from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
-from detectors.campaign import Memory
+from detectors.campaign import Memory, Trace
 from detectors.hour import count
 from detectors.keys import distinct_keys
 from detectors.near_text import TextIndex
@@ -35,8 +35,8 @@ from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
-from streams.hours import Closing, Hours
 from streams.packets import STRING_FIELDS, Packet
+from streams.periods import PERIOD_MS, Closing, Periods
 from streams.watermark import Clocks, SourceClock
 
 SWEEP_MS: Final = 600_000
@@ -80,9 +80,15 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         if HOUR_MS % self.hop_ms:
             raise ValueError(f"a hop of {self.hop_ms} ms does not divide an hour")
 
-    def hours(self, partitions: Collection[int]) -> Hours:
+    @property
+    def period_ms(self) -> int:
+        """How often partitions say what they counted: every ten minutes, or the next that hops meet."""
+        hops = HOUR_MS // self.hop_ms
+        return HOUR_MS // max(n for n in range(1, HOUR_MS // PERIOD_MS + 1) if hops % n == 0)
+
+    def periods(self, partitions: Collection[int]) -> Periods:
         """What partitions may know of each other, of which nothing was said yet."""
-        return Hours(partitions, self.baseline_hours, self.campaign_hours)
+        return Periods(partitions, self.period_ms, self.baseline_hours, self.campaign_hours)
 
     def oldest_ms(self, assessed_ms: int) -> int:
         """The first bucket that is still needed: by a later hop, or to close the hour that is not over."""
@@ -172,7 +178,7 @@ class TagOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that one hop brought, hashtags in alphabetical order; `closing` if it ended an hour."""
+    """All that one hop brought, hashtags in alphabetical order; `closing` if it ended a period."""
 
     hop_ms: int
     tags: tuple[TagOutcome, ...]
@@ -245,9 +251,9 @@ class Monitor:
         All partitions of the topic `posts`.
     baseline : Baseline
         What is assumed before anything was learnt.
-    hours : Hours, optional
-        What all partitions said of completed hours, which somebody else adds to. Without it this is the only
-        partition there is, and it remembers its own.
+    periods : Periods, optional
+        What all partitions said of completed periods, which somebody else adds to. Without it this is the
+        only partition there is, and it remembers its own.
     """
 
     def __init__(
@@ -257,15 +263,15 @@ class Monitor:
         rules: Rules,
         baseline: Baseline,
         state: PartitionState | None = None,
-        hours: Hours | None = None,
+        periods: Periods | None = None,
     ) -> None:
         self.partition = partition
         self.sources = frozenset(sources)
         self.rules = rules
         self.baseline = baseline
         self.state = state or PartitionState()
-        self.hours = rules.hours((partition,)) if hours is None else hours
-        self._alone = hours is None
+        self.periods = rules.periods((partition,)) if periods is None else periods
+        self._alone = periods is None
         self._due: dict[int, set[str]] = {}
         self._holding: dict[int, set[str]] = {}  # bucket -> hashtags with rows in it
         self._open: set[str] = set()
@@ -464,15 +470,15 @@ class Monitor:
     def next_hop(self) -> int | None:
         """The earliest hop, in ms of event time, that is needed and allowed; None if there is none.
 
-        It is needed if rows came, if an alert is open, or if it ends an hour. It is allowed if the clock has
-        passed it and all partitions have closed the hours it uses.
+        It is needed if rows came, if an alert is open, or if it ends a period. It is allowed if the clock has
+        passed it and all partitions have closed the periods it uses.
         """
         hop_ms = self._next()
         return None if hop_ms is None or not self._allowed(hop_ms) else hop_ms
 
     @property
     def held(self) -> bool:
-        """Whether the clock allows a hop that has to wait for the hours of other partitions.
+        """Whether the clock allows a hop that has to wait for the periods of other partitions.
 
         No packet may be counted meanwhile: what is late, and what a hop sees, must not depend on others.
         """
@@ -483,7 +489,7 @@ class Monitor:
         # A hop at which nothing is assessed uses nothing. Were it held, partitions that all have to close a
         # gap of days would wait for one another.
         uses = self._due.get(hop_ms) or self._open
-        return self._alone or not uses or self.hours.allow(hop_ms)
+        return self._alone or not uses or self.periods.allow(hop_ms)
 
     def _next(self) -> int | None:
         """The earliest hop that the clock allows and somebody needs, held or not."""
@@ -496,9 +502,9 @@ class Monitor:
         wanted = min(self._due, default=None)
         if self._open and self.state.assessed_ms is not None:
             wanted = self._following_ms() if wanted is None else min(wanted, self._following_ms())
-        # The hours before a hop are closed first: in one step where they are empty, however many they are.
+        # The periods before a hop are closed first: in one step where they are empty, however many they are.
         found = wanted if wanted is not None and wanted <= last else None
-        closing = (last if found is None else found - 1) // HOUR_MS * HOUR_MS
+        closing = (last if found is None else found - 1) // self.rules.period_ms * self.rules.period_ms
         if self.state.assessed_ms is None or closing > self.state.assessed_ms:
             return closing
         return found
@@ -517,30 +523,43 @@ class Monitor:
         return Outcome(hop_ms, tuple(outcomes), self._closing(hop_ms, outcomes))
 
     def _closing(self, hop_ms: int, outcomes: Sequence[TagOutcome]) -> Closing | None:
-        """What there is to say of the hour that a hop ends; None if it ends none."""
-        return None if hop_ms % HOUR_MS else self.hour(hop_ms // HOUR_MS - 1, outcomes)
+        """What there is to say of the period that a hop ends; None if it ends none."""
+        if hop_ms % self.rules.period_ms:
+            return None
+        if hop_ms % HOUR_MS == 0:
+            return self.hour(hop_ms // HOUR_MS - 1, outcomes)
+        return Closing(self.partition, hop_ms, traces=self._traces(hop_ms, outcomes))
+
+    def _traces(self, hop_ms: int, outcomes: Sequence[TagOutcome]) -> tuple[Trace, ...]:
+        """What is to be remembered of the firing alerts: in their first hour often, afterwards every hour."""
+        since_ms, new_ms = hop_ms - self.rules.period_ms, hop_ms - HOUR_MS
+        if hop_ms % HOUR_MS == 0:
+            since_ms, new_ms = new_ms, 0
+        alerts = [tag.alert for tag in outcomes if tag.alert is not None]
+        firing = [alert for alert in alerts if alert.state is State.FIRING and alert.opened_ms >= new_ms]
+        return tuple(alert.trace for alert in firing if alert.changed_since(since_ms))
 
     def hour(self, hour: int, outcomes: Sequence[TagOutcome] = ()) -> Closing:
         """What an hour was like, by the rows that are held of it.
 
         Parameters
         ----------
+        hour : int
+            The number of full hours from 1970-01-01 UTC to its start.
         outcomes : sequence of TagOutcome
             What the hop brought that ends it.
         """
         start_ms, end_ms = hour * HOUR_MS, (hour + 1) * HOUR_MS
         covered_ms = self.state.covered_ms
         if covered_ms is not None and start_ms < covered_ms:
-            return Closing(self.partition, hour)  # a part of it was lost for good
+            return Closing(self.partition, end_ms)  # a part of it was lost for good
         coordinated = {tag.assessment.hashtag: tag.assessment.coordinated_accounts for tag in outcomes}
         windows = self._of_hour(start_ms, end_ms)
-        alerts = [tag.alert for tag in outcomes if tag.alert is not None]
-        firing = [alert for alert in alerts if alert.state is State.FIRING and alert.changed_since(start_ms)]
         return Closing(
             self.partition,
-            hour,
+            end_ms,
             count((window, coordinated.get(window.hashtag, _NOBODY)) for window in windows),
-            tuple(alert.trace for alert in firing),
+            self._traces(end_ms, outcomes),
             counted(tag.assessment.p_value for tag in outcomes),
         )
 
@@ -565,13 +584,13 @@ class Monitor:
         if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
         window = Window(name, start_ms, hop_ms, rows, _group(tag.index, rows), tag.strings, share)
-        past = self.hours.before(hop_ms)
-        baseline = past.baseline(self.baseline)
+        past = self.periods.before(hop_ms)
+        baseline = past.learnt.baseline(self.baseline)
         if len(past.campaigns):
             own = "" if tag.alert is None else tag.alert.id
             baseline = replace(baseline, memory=Memory(past.campaigns, own))
         assessment = assess(window, baseline, self.rules.assessment)
-        assessment = replace(assessment, q_value=past.q_value(assessment.p_value))
+        assessment = replace(assessment, q_value=past.learnt.q_value(assessment.p_value))
         alert, reason = decide(
             tag.alert,
             assessment,
@@ -594,8 +613,8 @@ class Monitor:
                 del self.state.tags[name]
         self._due.pop(outcome.hop_ms, None)
         if self._alone and outcome.closing is not None:
-            self.hours.add(outcome.closing)
-            self.hours.forget(outcome.closing.through + 1)
+            self.periods.add(outcome.closing)
+            self.periods.forget(outcome.closing.end_ms)
         before_ms, self.state.assessed_ms = self.state.assessed_ms, outcome.hop_ms
         self.state.late = {name: hop for name, hop in self.state.late.items() if hop > outcome.hop_ms}
         swept = before_ms is not None and before_ms // SWEEP_MS == outcome.hop_ms // SWEEP_MS
@@ -632,7 +651,7 @@ class Monitor:
 
 
 def lockstep(monitors: Sequence[Monitor]) -> Iterator[tuple[Monitor, Outcome]]:
-    """All hops that the clocks of monitors which share their `hours` allow, each closed before the next.
+    """All hops that the clocks of monitors which share their `periods` allow, each closed before the next.
 
     For those who have all partitions in one process: give every monitor its packet, then call this. Once each
     has its packet none is held for good, as all have the same clocks.
@@ -646,7 +665,7 @@ def lockstep(monitors: Sequence[Monitor]) -> Iterator[tuple[Monitor, Outcome]]:
                 yield monitor, outcome
                 monitor.close(outcome)
                 if outcome.closing is not None:
-                    monitor.hours.add(outcome.closing)
+                    monitor.periods.add(outcome.closing)
                 went_on = True
 
 

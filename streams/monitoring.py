@@ -13,15 +13,14 @@ from typing import Final
 import msgspec
 
 from detectors.baseline import Baseline
-from detectors.table import HOUR_MS
 from streams import clock
-from streams.hours import Closing
 from streams.ingestion import Send
 from streams.metrics import Metrics
 from streams.monitor import Delta, Monitor, Outcome, PartitionState
 from streams.news import Item, News
 from streams.output import alert_json
 from streams.packets import Packet, decode
+from streams.periods import Closing
 from streams.pipeline import END, PUNCTUATION
 from streams.redis_client import AWAY
 from streams.rows_log import PacketLog
@@ -111,7 +110,7 @@ class Monitoring:
         self._log_of = log_of
         self._send = send
         self._baseline = baseline
-        self._hours = settings.rules().hours(range(settings.partitions))
+        self._periods = settings.rules().periods(range(settings.partitions))
         self._hears_again = False
         self._owned: dict[int, _Owned] = {}
 
@@ -152,36 +151,36 @@ class Monitoring:
             await self._with(partition, self._advance)
 
     async def hear(self, closings: Sequence[Closing]) -> None:
-        """Take in completed hours that partitions have told, and go on with what waited for them."""
+        """Take in completed periods that partitions have told, and go on with what waited for them."""
         if self._hears_again:
-            return  # what was on its way when all was forgotten: hours before it are missing
+            return  # what was on its way when all was forgotten: periods before it are missing
         for closing in closings:
-            self._hours.add(closing)
+            self._periods.add(closing)
         for partition in sorted(self._owned):
             await self._with(partition, self._advance)
         self._forget()
 
     def hears_again(self) -> bool:
-        """Whether completed hours have to be told from the beginning, to be asked once between two `hear`.
+        """Whether completed periods have to be told from the beginning, to be asked once between two `hear`.
 
-        That is so where state is counted again from a time whose hours were forgotten.
+        That is so where state is counted again from a time whose periods were forgotten.
         """
         again, self._hears_again = self._hears_again, False
         if again:
-            self._hours.clear()
+            self._periods.clear()
         return again
 
     def _forget(self) -> None:
-        """Drop the hours that no hop to come uses; none while a partition is not loaded."""
+        """Drop the periods that no hop to come uses; none while a partition is not loaded."""
         monitors = [owned.monitor for owned in self._owned.values()]
         hops_ms = [None if monitor is None else monitor.state.assessed_ms for monitor in monitors]
         known_ms = [hop_ms for hop_ms in hops_ms if hop_ms is not None]
         if len(known_ms) < len(hops_ms):
             return
-        closed = self._hours.closed_through()
-        if closed is not None:
-            self._hours.forget(min([closed, *(hop_ms // HOUR_MS for hop_ms in known_ms)]))
-            self._metrics.closed_seconds.set((closed + 1) * HOUR_MS / 1_000)
+        closed_ms = self._periods.all_closed()
+        if closed_ms is not None:
+            self._periods.forget(min([closed_ms, *known_ms]))
+            self._metrics.closed_seconds.set(closed_ms / 1_000)
 
     async def tick(self) -> None:
         """Load partitions that were just assigned, show how far each is and say which buckets are full."""
@@ -252,23 +251,23 @@ class Monitoring:
         self._metrics.load_seconds.observe(clock.monotonic_s() - begun_s)
 
     async def _say_closed(self, monitor: Monitor) -> None:
-        """Repeat how far the partition's hours are closed, unless it was heard.
+        """Repeat how far the partition's periods are closed, unless it was heard.
 
         Otherwise, were the topic lost, partitions would wait for what each of them has said long ago.
         """
-        assessed_ms, known = monitor.state.assessed_ms, self._hours.closed(monitor.partition)
-        through = await self._news.passed(monitor.partition, assessed_ms or 0)
-        if through >= 0 and (known is None or known < through):
-            await self._news.repeat(Closing(monitor.partition, through))
+        assessed_ms, known = monitor.state.assessed_ms, self._periods.closed(monitor.partition)
+        end_ms = await self._news.passed(monitor.partition, assessed_ms or 0)
+        if end_ms and (known is None or known < end_ms):
+            await self._news.repeat(Closing(monitor.partition, end_ms))
 
     def _monitor(self, partition: int, state: PartitionState) -> Monitor:
-        since, assessed_ms = self._hours.since, state.assessed_ms
-        if since is not None and (assessed_ms is None or assessed_ms // HOUR_MS < since):
-            # Until they are told again, which hours are closed is not known either, and the hops are held.
+        since_ms, assessed_ms = self._periods.since_ms, state.assessed_ms
+        if since_ms is not None and (assessed_ms is None or assessed_ms < since_ms):
+            # Until they are told again, which periods are closed is not known either, and the hops are held.
             self._hears_again = True
-            self._hours.clear()
+            self._periods.clear()
         sources = range(self._settings.partitions)
-        return Monitor(partition, sources, self._settings.rules(), self._baseline, state, self._hours)
+        return Monitor(partition, sources, self._settings.rules(), self._baseline, state, self._periods)
 
     async def _state(self, partition: int, rows_log: PacketLog) -> PartitionState:
         """What is stored; emptied, to be counted again, where the group has counted and nothing is stored."""

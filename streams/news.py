@@ -26,15 +26,14 @@ from aiokafka.errors import (
 )
 
 from detectors.alert import Reason
-from detectors.table import HOUR_MS
-from streams import clock, hours, topics
-from streams.hours import Closing
+from streams import clock, periods, topics
+from streams.periods import Closing
 from streams.settings import Settings, variable
 from streams.store import lost_to_writer
 from streams.topics import MAX_MESSAGE_BYTES, BrokerError
 
 HOP: Final = "floodmark-hop"
-"""Header of an alert, and of a completed hour: ``partition/hop in ms``. Hops of a partition only rise."""
+"""Header of an alert, and of a completed period: ``partition/hop in ms``. Hops of a partition only rise."""
 
 REASON: Final = "reason"
 """Header of an alert: why it was told."""
@@ -78,7 +77,7 @@ class News(Protocol):
         items : sequence of Item
             About alerts.
         closing : Closing, optional
-            The hour that the hop ended.
+            The period that the hop ended.
 
         Raises
         ------
@@ -90,7 +89,7 @@ class News(Protocol):
         ...
 
     async def passed(self, partition: int, assessed_ms: int) -> int:
-        """The last hour that a partition has closed, as far as is known to whoever takes it over.
+        """Up to when a partition has closed its periods, as far as is known to whoever takes it over.
 
         Parameters
         ----------
@@ -100,7 +99,7 @@ class News(Protocol):
         ...
 
     async def repeat(self, closing: Closing) -> None:
-        """Say again how far hours are closed, where this was lost with the topic. It changes nothing else."""
+        """Say again how far periods are closed, where the topic lost it. It changes nothing else."""
         ...
 
     async def close(self, partition: int) -> None:
@@ -143,7 +142,8 @@ class TopicNews:
 
     async def passed(self, partition: int, assessed_ms: int) -> int:
         """See `News.passed`."""
-        return max(assessed_ms, self._told_ms.get(partition, 0)) // HOUR_MS - 1
+        period_ms = self._settings.rules().period_ms
+        return max(assessed_ms, self._told_ms.get(partition, 0)) // period_ms * period_ms
 
     async def repeat(self, closing: Closing) -> None:
         """See `News.repeat`."""
@@ -155,8 +155,7 @@ class TopicNews:
         producer = self._producers[closing.partition]
         if self._settings.transactions:
             await producer.begin_transaction()
-        hop_ms = (closing.through + 1) * HOUR_MS
-        await self._put(producer, closing.partition, hop_ms, (), closing)
+        await self._put(producer, closing.partition, closing.end_ms, (), closing)
         if self._settings.transactions:
             await producer.commit_transaction()
 
@@ -249,11 +248,11 @@ class TopicNews:
             for item in items
         ]
         if closing is not None:
-            # An hour goes where all hours of its partition are: whoever reads one has read those before.
+            # A period goes where all of its partition are: whoever reads one has read those before.
             queued.append(
                 await producer.send(
                     self._settings.baseline_topic,
-                    hours.encode(closing),
+                    periods.encode(closing),
                     key=closing.key,
                     partition=partition,
                     headers=[(HOP, hop)],

@@ -280,7 +280,7 @@ class Settings(BaseSettings):
 
     @property
     def baseline_topic(self) -> str:
-        """Completed hours, partitioned as the rows, keyed by partition and hour, compacted."""
+        """Completed periods, partitioned as the rows, keyed by partition and end, compacted."""
         return f"{self.topic_prefix}baseline"
 
     @property

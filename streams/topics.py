@@ -209,14 +209,14 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     compacted = {**common, "cleanup.policy": "compact"}
     # A letter that was written twice stays once, and one that was retried goes.
     letters = {**month, "cleanup.policy": "compact,delete"}
-    # A hop that is assessed again from `rows` needs the hours it used then.
+    # A hop that is assessed again from `rows` needs the periods it used then.
     used_ms = max(settings.baseline_hours, settings.campaign_hours) * HOUR_MS
-    hours_ms = used_ms + (RETENTION_DAYS + 1) * _DAY_MS
-    hours = {**common, "cleanup.policy": "compact,delete", "retention.ms": str(hours_ms)}
+    periods_ms = used_ms + (RETENTION_DAYS + 1) * _DAY_MS
+    periods = {**common, "cleanup.policy": "compact,delete", "retention.ms": str(periods_ms)}
     shape: Mapping[str, tuple[int, dict[str, str]]] = {
         settings.posts_topic: (settings.partitions, week),
         settings.rows_topic: (settings.partitions, week),
-        settings.baseline_topic: (settings.partitions, hours),
+        settings.baseline_topic: (settings.partitions, periods),
         settings.alerts_topic: (SINGLE, compacted),
         settings.dead_topic: (SINGLE, letters),
     }

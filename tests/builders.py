@@ -19,10 +19,10 @@ from detectors.finding import Finding
 from detectors.hour import Sums
 from detectors.near_text import TextIndex
 from detectors.table import DAY_MS, ROW, Flag, Keys, Kind, Rows, Texts, Window, distinct
-from streams.hours import Hours
 from streams.monitor import Monitor, Outcome, PartitionState, Rules, lockstep
 from streams.output import alert_json, assessment_json
 from streams.packets import Packet, pack
+from streams.periods import Periods
 from streams.posts import Post
 
 HASHTAG: Final = "harbour_bridge"
@@ -374,10 +374,13 @@ def step(monitor: Monitor, packet: Packet) -> list[Outcome]:
 
 
 def monitor_of(
-    sources: int = 1, rules: Rules = RULES, state: PartitionState | None = None, hours: Hours | None = None
+    sources: int = 1,
+    rules: Rules = RULES,
+    state: PartitionState | None = None,
+    periods: Periods | None = None,
 ) -> Monitor:
-    """A monitor of partition 0 that begins with the prior, alone unless it is given the hours of others."""
-    return Monitor(0, range(sources), rules, Baseline.prior(), state, hours)
+    """A monitor of partition 0 that begins with the prior, alone unless it is given the periods of others."""
+    return Monitor(0, range(sources), rules, Baseline.prior(), state, periods)
 
 
 def run(of: Iterable[Packet], sources: int = 1, rules: Rules = RULES) -> list[Outcome]:
@@ -391,7 +394,7 @@ def digests(outcomes: Sequence[Outcome]) -> dict[int, str]:
     told: dict[int, list[Sums]] = {}
     for outcome in outcomes:
         if outcome.closing is not None and not outcome.closing.sums.empty:
-            told.setdefault(outcome.closing.through, []).append(outcome.closing.sums)
+            told.setdefault(outcome.closing.end_ms, []).append(outcome.closing.sums)
     return {hour: Sums.joined(parts).digest for hour, parts in told.items()}
 
 
@@ -402,9 +405,11 @@ def run_all(
     rules: Rules = RULES,
     sizes: Sequence[int] = (50,),
 ) -> list[Outcome]:
-    """All outcomes of several partitions that tell each other completed hours; hops in their order."""
-    hours = rules.hours(range(partitions))
-    monitors = [Monitor(p, range(sources), rules, Baseline.prior(), hours=hours) for p in range(partitions)]
+    """All outcomes of several partitions that tell each other completed periods; hops in their order."""
+    periods = rules.periods(range(partitions))
+    monitors = [
+        Monitor(p, range(sources), rules, Baseline.prior(), periods=periods) for p in range(partitions)
+    ]
     sent = [
         # Batches end at the same posts in every partition, as they do on the topic.
         packets(

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from detectors.table import HOUR_MS
-from streams.hours import Closing, encode
 from streams.news import Item
+from streams.periods import PERIOD_MS, Closing, encode
 from streams.rows_log import PacketLog
 from streams.store import lost_to_writer
 
@@ -52,14 +51,14 @@ class MemoryNews:
     ----------
     tellers : dict
         By partition, who took it over last; several tellers of one topic share all four.
-    hours : list of bytes
+    periods : list of bytes
         The topic `baseline`, in the order in which it was written.
     """
 
     told: list[tuple[int, int, Item]] = field(default_factory=list)
     register: dict[int, int] = field(default_factory=dict)
     tellers: dict[int, MemoryNews] = field(default_factory=dict)
-    hours: list[bytes] = field(default_factory=list)
+    periods: list[bytes] = field(default_factory=list)
 
     async def open(self, partition: int) -> None:
         self.register.setdefault(partition, 0)
@@ -74,16 +73,16 @@ class MemoryNews:
             raise lost_to_writer(partition)
         if self.register[partition] < hop_ms:
             self.told += [(partition, hop_ms, item) for item in items]
-            self.hours += [] if closing is None else [encode(closing)]
+            self.periods += [] if closing is None else [encode(closing)]
             self.register[partition] = hop_ms
 
     async def passed(self, partition: int, assessed_ms: int) -> int:
-        return max(assessed_ms, self.register.get(partition, 0)) // HOUR_MS - 1
+        return max(assessed_ms, self.register.get(partition, 0)) // PERIOD_MS * PERIOD_MS
 
     async def repeat(self, closing: Closing) -> None:
         if self.tellers[closing.partition] is not self:
             raise lost_to_writer(closing.partition)
-        self.hours.append(encode(closing))
+        self.periods.append(encode(closing))
 
     async def close(self, partition: int) -> None:
         pass

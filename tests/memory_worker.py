@@ -12,12 +12,12 @@ from memory_topics import MemoryLog, MemoryNews
 from prometheus_client import CollectorRegistry
 
 from detectors.baseline import Baseline
-from streams.hours import decode
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.metrics import Metrics
 from streams.monitor import Outcome
 from streams.monitoring import Monitoring
 from streams.news import Item
+from streams.periods import decode
 from streams.pipeline import PUNCTUATION
 from streams.rows_log import PacketLog
 from streams.settings import Settings
@@ -73,7 +73,7 @@ class Shared:
     partitions: dict[int, HeldPartition] = field(default_factory=dict)
     log: MemoryLog = field(default_factory=MemoryLog)
     told: list[tuple[int, int, Item]] = field(default_factory=list)
-    hours: list[bytes] = field(default_factory=list)
+    periods: list[bytes] = field(default_factory=list)
     hops_told: dict[int, int] = field(default_factory=dict)
     tellers: dict[int, MemoryNews] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -138,7 +138,7 @@ class Worker:
         self.acknowledged = 0
         self.heard = 0
         self.store = MemoryStore(shared.partitions)
-        self.news = MemoryNews(shared.told, shared.hops_told, shared.tellers, shared.hours)
+        self.news = MemoryNews(shared.told, shared.hops_told, shared.tellers, shared.periods)
         self._shared = shared
         self._fuse: Fuse | None = None
         self._stalled = asyncio.Event()
@@ -162,7 +162,7 @@ class Worker:
         return await self._until_stalled(self._take(at, log.packets[at - log.first]))
 
     async def listen(self) -> bool:
-        """Read what was told of completed hours, to the end; false as above."""
+        """Read what was told of completed periods, to the end; false as above."""
         return await self._until_stalled(self._listen())
 
     @property
@@ -217,7 +217,7 @@ class Worker:
         while True:
             if self._monitoring.hears_again():
                 self.heard = 0
-            new = self._shared.hours[self.heard :]
+            new = self._shared.periods[self.heard :]
             if not new:
                 return
             self.heard += len(new)

@@ -234,7 +234,7 @@ def assert_told(
     assert latest(told) == scanned
     assert by_hashtag(told) == news
     assert len(told) == sum(map(len, news.values())), "without a restart nothing is told twice"
-    _, closed = found.hours_told(running.settings, asks_ends=running.settings.transactions)
-    hours = [hour for of_partition in closed.values() for hour in of_partition]
+    _, closed = found.periods_told(running.settings, asks_ends=running.settings.transactions)
+    told = [period for of_partition in closed.values() for period in of_partition]
     # The case runs from half past seven to half past nine: three hours end.
-    assert len(hours) == len(set(hours)) >= 3
+    assert len(told) == len(set(told)) >= 3

@@ -22,9 +22,8 @@ from redis.asyncio import Redis
 
 from detectors.baseline import Baseline
 from detectors.sample import mixed
-from streams import clock, embedded, formats, hours
+from streams import clock, embedded, formats, periods
 from streams.ending import BUG, STOPPED
-from streams.hours import Closing
 from streams.ingestion import DeadShare, Ingestion, TooManyDead, within_limit
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.metrics import Metrics
@@ -32,6 +31,7 @@ from streams.monitor import Gap, PartitionState
 from streams.monitoring import Monitoring, StoreAway
 from streams.news import Item
 from streams.packets import Packet, decode, encode, pack
+from streams.periods import Closing
 from streams.pipeline import END, PUNCTUATION, Message
 from streams.posts import Post
 from streams.redis_store import RedisStore
@@ -223,7 +223,7 @@ def packet(start: int, end: int, *, ended: bool = False) -> bytes:
 
 
 async def counts(owned: Monitoring, at: int, payload: bytes) -> bool:
-    """Hand a packet over, and all that is told of completed hours; whether it is acknowledged."""
+    """Hand a packet over, and all that is told of completed periods; whether it is acknowledged."""
     acknowledged: list[int] = []
     await owned.take(0, at, payload, lambda: acknowledged.append(at))
     await hear(owned)
@@ -233,9 +233,9 @@ async def counts(owned: Monitoring, at: int, payload: bytes) -> bool:
 async def hear(owned: Monitoring) -> None:
     told: Any = owned._news
     heard = -1
-    while heard < len(told.hours):
-        heard = len(told.hours)
-        await owned.hear([hours.decode(value) for value in told.hours])
+    while heard < len(told.periods):
+        heard = len(told.periods)
+        await owned.hear([periods.decode(value) for value in told.periods])
 
 
 async def test_missing_offsets_stop_the_monitor() -> None:
@@ -326,14 +326,14 @@ async def test_state_that_the_store_lost_is_counted_again_from_the_topic(lost: s
     assert len(news.told) == len({(hop_ms, item.key) for _, hop_ms, item in news.told})
 
 
-async def test_a_topic_of_hours_that_was_lost_holds_nobody_up() -> None:
+async def test_a_topic_of_periods_that_was_lost_holds_nobody_up() -> None:
     settings = Settings.load(partitions=1, min_posts=1, hold_hops=1)
     batches = [posts_of(range(n, n + 5)) for n in range(0, 400, 5)]
     sent = [encode(pack(posts, 0, posts[0][0], posts[-1][0] + 1, 1)[0]) for posts in batches]
     held, news, rows = dict[int, HeldPartition](), MemoryNews(), MemoryLog(sent)
     for at, payload in enumerate(sent):
         if at % 40 == 0:
-            news.hours.clear()
+            news.periods.clear()
             owned = monitoring(settings, MemoryStore(held), rows=rows, news=news)
         assert await counts(owned, at, payload)
 

@@ -51,8 +51,8 @@ def replayed(path: Path, partitions: int, posts_per_message: int) -> Topic:
 def in_process(topic: Topic, batch: int = 7, rules: Rules = RULES) -> list[bytes]:
     """The news of all partitions without broker, worker or store."""
     count = len(topic.partitions)
-    hours = rules.hours(range(count))
-    monitors = [Monitor(p, range(count), rules, Baseline.prior(), hours=hours) for p in range(count)]
+    periods = rules.periods(range(count))
+    monitors = [Monitor(p, range(count), rules, Baseline.prior(), periods=periods) for p in range(count)]
     waiting = [deque(messages) for messages in topic.partitions]
     news: list[bytes] = []
     while any(waiting):

@@ -30,13 +30,13 @@ from detectors.alert import Reason
 from detectors.baseline import Baseline
 from detectors.table import DAY_MS
 from streams import monitoring
-from streams.hours import Hours
-from streams.hours import decode as decode_hour
-from streams.hours import encode as encode_hour
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.monitor import Monitor, Outcome, PartitionState, lockstep
 from streams.output import alert_json
 from streams.packets import Packet, encode, pack, stretches
+from streams.periods import Periods
+from streams.periods import decode as decode_period
+from streams.periods import encode as encode_period
 from streams.pipeline import BEGIN, END
 from streams.posts import Post
 from streams.settings import Settings
@@ -120,12 +120,12 @@ def posts_of(day: int, seed: int) -> tuple[Post, ...]:
 def monitor_of(
     sources: int,
     state: PartitionState | None = None,
-    hours: Hours | None = None,
+    periods: Periods | None = None,
     partition: int = PARTITION,
     bucket_rows: int = PLENTY,
 ) -> Monitor:
     rules = settings_of(sources, bucket_rows).rules()
-    return Monitor(partition, range(sources), rules, Baseline.prior(), state, hours)
+    return Monitor(partition, range(sources), rules, Baseline.prior(), state, periods)
 
 
 def hops(monitor: Monitor) -> Iterator[Outcome]:
@@ -185,7 +185,7 @@ class Fold:
     Attributes
     ----------
     closings : list of bytes
-        What it says of hours, in order.
+        What it says of periods, in order.
     neighbours : list of pairs
         After how many packets the others said what of theirs.
     states : list
@@ -201,9 +201,9 @@ class Fold:
     """
 
     def __init__(self, sources: int, bucket_rows: int = PLENTY) -> None:
-        self.hours = settings_of(sources, bucket_rows).rules().hours(range(sources))
+        self.periods = settings_of(sources, bucket_rows).rules().periods(range(sources))
         self.monitors = [
-            monitor_of(sources, None, self.hours, partition, bucket_rows) for partition in range(sources)
+            monitor_of(sources, None, self.periods, partition, bucket_rows) for partition in range(sources)
         ]
         self.monitor = self.monitors[PARTITION]
         self.closings: list[bytes] = []
@@ -228,7 +228,7 @@ class Fold:
         self.states.append(_copied(self.monitor.state))
 
     def _went_on(self, monitor: Monitor, outcome: Outcome) -> None:
-        closing = [] if outcome.closing is None else [encode_hour(outcome.closing)]
+        closing = [] if outcome.closing is None else [encode_period(outcome.closing)]
         if monitor is not self.monitor:
             self.neighbours += [(self.end + 1, value) for value in closing]
             return
@@ -237,9 +237,9 @@ class Fold:
         self.news += news(outcome)
 
     def brought(self) -> tuple[dict[int, list[bytes]], list[bytes]]:
-        """What does not depend on how posts were cut into packets: hops and hours that held something."""
+        """What does not depend on how posts were cut into packets: hops and periods that held something."""
         hops = {hop_ms: told for hop_ms, told in self.hops.items() if told}
-        return hops, [value for value in self.closings if not decode_hour(value).empty]
+        return hops, [value for value in self.closings if not decode_period(value).empty]
 
     @property
     def end(self) -> int:
@@ -400,14 +400,14 @@ class Exactness(RuleBasedStateMachine):
 
     @rule(deaf=st.booleans(), lag=st.sampled_from((0, 3, 10, 40)), some=PROGRESS)
     def hours_come_late(self, deaf: bool, lag: int, some: Progress) -> None:
-        """From now on the owner reads no hours, or the other partitions are so many packets behind."""
+        """From now on the owner reads no periods, or the other partitions are so many packets behind."""
         self.deaf, self.lag = deaf, lag
         self.go_on(some)
 
     def hear(self) -> None:
-        """What the other partitions say of hours is told, and the owner reads it."""
+        """What the other partitions say of periods is told, and the owner reads it."""
         told = [value for at, value in self.fold.neighbours if at <= self.fold.end - self.lag]
-        self.shared.hours += told[self.neighbours_told :]
+        self.shared.periods += told[self.neighbours_told :]
         self.neighbours_told = max(self.neighbours_told, len(told))
         if not self.deaf:
             self.attempt(self.owner, self.owner.listen())
@@ -496,7 +496,7 @@ class Exactness(RuleBasedStateMachine):
         """It goes on; where another one has taken over, it changes nothing, unless it takes over again."""
         zombie = self.zombies.pop(which % len(self.zombies))
         loads, stored = zombie.loads, self.stored()
-        told = len(self.shared.told), len(self.shared.hours)
+        told = len(self.shared.told), len(self.shared.periods)
         may_write, may_tell = self.shared.writer is zombie.store, self.shared.teller is zombie.news
         if zombie.stalled:
             self.attempt(zombie, zombie.wake())
@@ -506,7 +506,7 @@ class Exactness(RuleBasedStateMachine):
             assert zombie.acknowledged == before or may_write or zombie.loads > loads
         if zombie.loads == loads:
             assert may_write or self.stored() == stored
-            assert may_tell or (len(self.shared.told), len(self.shared.hours)) == told
+            assert may_tell or (len(self.shared.told), len(self.shared.periods)) == told
 
     # ------------------------------------------------------------------------------------------ store
 
@@ -565,18 +565,18 @@ class Exactness(RuleBasedStateMachine):
         self.sound = True
 
     def check_told(self) -> None:
-        hours, wanted = self.hours_told(), [v for v in self.fold.closings if not decode_hour(v).empty]
-        assert hours == wanted[: len(hours)]
+        told, wanted = self.periods_told(), [v for v in self.fold.closings if not decode_period(v).empty]
+        assert told == wanted[: len(told)]
         told = [(hop_ms, item.key, item.value) for _, hop_ms, item in self.shared.told]
         assert told == self.fold.news[: len(told)]
 
-    def hours_now(self) -> list[bytes]:
-        """All that the partition said of hours."""
-        return [value for value in self.shared.hours if decode_hour(value).partition == PARTITION]
+    def periods_now(self) -> list[bytes]:
+        """All that the partition said of periods."""
+        return [value for value in self.shared.periods if decode_period(value).partition == PARTITION]
 
-    def hours_told(self) -> list[bytes]:
-        """What the partition said of hours that held something; the rest it may repeat."""
-        told = [(decode_hour(value), value) for value in self.shared.hours]
+    def periods_told(self) -> list[bytes]:
+        """What the partition said of periods that held something; the rest it may repeat."""
+        told = [(decode_period(value), value) for value in self.shared.periods]
         return [value for hour, value in told if hour.partition == PARTITION and not hour.empty]
 
     def check_outcomes(self) -> None:
@@ -590,7 +590,7 @@ class Exactness(RuleBasedStateMachine):
         """What is stored, with the hops that it allows, is the fold of the log up to there."""
         stored = self.stored()
         if stored != self.checked:
-            monitor = monitor_of(self.sources, self.loaded(), self.fold.hours, bucket_rows=self.bucket_rows)
+            monitor = monitor_of(self.sources, self.loaded(), self.fold.periods, bucket_rows=self.bucket_rows)
             monitor.sweep()
             for _ in hops(monitor):
                 pass
@@ -640,8 +640,8 @@ class Exactness(RuleBasedStateMachine):
     def check_end(self) -> None:
         assert self.stored() == self.fold.states[-1]
         assert len(self.shared.told) == len(self.fold.news)
-        assert self.hours_told() == [v for v in self.fold.closings if not decode_hour(v).empty]
-        last = [max(decode_hour(v).through for v in of) for of in (self.hours_now(), self.fold.closings)]
+        assert self.periods_told() == [v for v in self.fold.closings if not decode_period(v).empty]
+        last = [max(decode_period(v).end_ms for v in of) for of in (self.periods_now(), self.fold.closings)]
         assert last[0] == last[1]
         assert self.assessed == set(self.fold.hops)
         assert self.shared.ends[-1] == len(self.shared.told)
@@ -784,7 +784,7 @@ def test_alerts_of_the_machines_are_found_to_belong_to_those_of_another_partitio
     campaigns = [msgspec.json.decode(value)["campaign"] for _, _, value in fold.news]
     assert campaigns[0]["hashtags"] == [HASHTAG]
     assert {HASHTAG, f"{HASHTAG}s"} <= set(campaigns[-1]["hashtags"])
-    assert any(tally.cells.size for tally in fold.hours.every().tallies)
+    assert any(tally.cells.size for tally in fold.periods.every().tallies)
 
 
 def step_of(monitor: Monitor, packet: Packet) -> Iterator[Outcome]:

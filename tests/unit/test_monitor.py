@@ -125,7 +125,7 @@ def test_resumed_monitor_goes_on_as_if_nothing_had_happened(cut: int, seed: int)
     expected = lines(run(sent, sources))
     monitor = monitor_of(sources)
     before = feed(monitor, sent[:cut])
-    resumed = monitor_of(sources, state=copy.deepcopy(monitor.state), hours=monitor.hours)
+    resumed = monitor_of(sources, state=copy.deepcopy(monitor.state), periods=monitor.periods)
     assert lines(before + feed(resumed, sent[cut:])) == expected
 
 
@@ -134,7 +134,7 @@ def test_monitor_that_died_between_storing_and_assessing_assesses_after_the_rest
     outcomes = []
     for packet in SENT:
         monitor.apply(monitor.plan(packet))
-        monitor = monitor_of(state=copy.deepcopy(monitor.state), hours=monitor.hours)
+        monitor = monitor_of(state=copy.deepcopy(monitor.state), periods=monitor.periods)
         outcomes += [outcome for _, outcome in lockstep([monitor])]
     assert lines(outcomes) == EXPECTED
 

@@ -55,7 +55,7 @@ def test_a_truth_holds_something_of_every_kind() -> None:
         "summary",
         "score",
         "alert",
-        "hour",
+        "period",
     }
     assert len(NEWS) > 2
 
@@ -72,7 +72,7 @@ def test_messages_of_other_sizes_and_posts_sent_twice_differ_in_their_offsets_on
 
 
 @pytest.mark.parametrize(
-    "kind", ["hop", "mark", "clock", "rows", "string", "open alert", "summary", "alert", "hour"]
+    "kind", ["hop", "mark", "clock", "rows", "string", "open alert", "summary", "alert", "period"]
 )
 def test_a_fact_that_is_missing_and_one_too_many_are_found(kind: str) -> None:
     fact = next(fact for fact in EXPECTED.facts if fact.kind == kind)

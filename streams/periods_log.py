@@ -1,4 +1,4 @@
-"""The topic `baseline`: what every worker reads of completed hours, from the beginning and for ever."""
+"""The topic `baseline`: what every worker reads of completed periods, from the beginning and for ever."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams import clock, hours, topics
-from streams.hours import Closing
+from streams import clock, periods, topics
+from streams.periods import Closing
 from streams.settings import Settings
 from streams.topics import MAX_MESSAGE_BYTES
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 async def follow(settings: Settings, again: Callable[[], bool]) -> AsyncIterator[Sequence[Closing]]:
-    """All that is told of completed hours, and what is told from now on; endless.
+    """All that is told of completed periods, and what is told from now on; endless.
 
     Without a group: nothing is acknowledged, and a worker that starts reads what there is.
 
@@ -37,7 +37,7 @@ async def follow(settings: Settings, again: Callable[[], bool]) -> AsyncIterator
     ------
     BrokerError
         If no broker answered for `away_s`.
-    UnreadableHour
+    UnreadablePeriod
         If another version wrote to the topic.
     """
     while True:
@@ -47,9 +47,9 @@ async def follow(settings: Settings, again: Callable[[], bool]) -> AsyncIterator
                 found = await consumer.getmany(timeout_ms=POLL_MS)
                 told = [record.value for _, records in sorted(found.items()) for record in records]
                 if told:
-                    yield [hours.decode(value) for value in told if value is not None]
+                    yield [periods.decode(value) for value in told if value is not None]
         except KafkaError as error:
-            log.warning("reading hours again (%s: %s)", type(error).__name__, error)
+            log.warning("reading completed periods again (%s: %s)", type(error).__name__, error)
             await asyncio.sleep(RETRY_S)
         finally:
             await _stop(consumer)
@@ -61,7 +61,7 @@ async def _started(settings: Settings) -> AIOKafkaConsumer:
     while True:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=list(settings.kafka_servers),
-            client_id="floodmark-hours",
+            client_id="floodmark-periods",
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -78,7 +78,7 @@ async def _started(settings: Settings) -> AIOKafkaConsumer:
             await _stop(consumer)
             if not isinstance(error, (KafkaError, TimeoutError)):
                 raise
-            topics.bear_with(settings, since_s, "let completed hours be read", error)
+            topics.bear_with(settings, since_s, "let completed periods be read", error)
             await asyncio.sleep(RETRY_S)
 
 

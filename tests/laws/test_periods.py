@@ -1,4 +1,4 @@
-"""Completed hours are the same for any partitions, batches and restarts, and so is all that uses them."""
+"""Completed periods are the same for any partitions, batches and restarts, and so is all that uses them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import assess
+from detectors.alert import Reason
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.table import DAY_MS, HOUR_MS, Window
 from streams import monitor as monitor_module
-from streams.hours import Closing, decode, encode
 from streams.monitor import Monitor, Outcome, lockstep
 from streams.packets import partition_of
+from streams.periods import PERIOD_MS, Closing, decode, encode
 from streams.posts import Post
 
 TAGS: Final = (HASHTAG, "toll", "ferry", "gulls")
@@ -61,16 +62,16 @@ EXPECTED: Final = run_all(in_order(POSTS), 1)
 
 def traces(outcomes: Sequence[Outcome]) -> list[bytes]:
     closings = [outcome.closing for outcome in outcomes if outcome.closing is not None]
-    return sorted(msgspec.json.encode((c.through, trace)) for c in closings for trace in c.traces)
+    return sorted(msgspec.json.encode((c.end_ms, trace)) for c in closings for trace in c.traces)
 
 
 def judged(outcomes: Sequence[Outcome]) -> dict[int, list[int]]:
-    """By hour, the cells of the p-values of the hashtags that all partitions judged at its end."""
+    """By end of an hour, the cells of the p-values of the hashtags that all partitions judged at its end."""
     told: dict[int, list[int]] = {}
     for outcome in outcomes:
         if outcome.closing is not None and outcome.closing.tests.total:
             seen = outcome.closing.tests
-            told.setdefault(outcome.closing.through, []).extend(np.repeat(seen.cells, seen.counts).tolist())
+            told.setdefault(outcome.closing.end_ms, []).extend(np.repeat(seen.cells, seen.counts).tolist())
     return {hour: sorted(cells) for hour, cells in told.items()}
 
 
@@ -121,13 +122,14 @@ def test_packets_sources_and_arrival_within_lateness_change_nothing(
 @pytest.mark.parametrize("behind", [0, 1])
 def test_a_partition_that_is_far_behind_is_waited_for_and_changes_nothing(behind: int) -> None:
     """It gets one packet whenever the other one has all that it may count."""
-    hours = RULES.hours(range(2))
-    monitors = [Monitor(p, range(1), RULES, Baseline.prior(), hours=hours) for p in range(2)]
+    periods = RULES.periods(range(2))
+    monitors = [Monitor(p, range(1), RULES, Baseline.prior(), periods=periods) for p in range(2)]
     sent = [packets(in_order(POSTS), partitions=2, partition=p) for p in range(2)]
     waiting, out, held = [list(one) for one in sent], list[Outcome](), False
     while any(waiting):
         for partition in (1 - behind, behind):
             monitor = monitors[partition]
+            out += [outcome for _, outcome in lockstep([monitor])]  # what the other one's periods allow
             while waiting[partition] and not monitor.held:
                 monitor.apply(monitor.plan(waiting[partition].pop(0)))
                 out += [outcome for _, outcome in lockstep([monitor])]
@@ -142,8 +144,8 @@ def test_a_partition_that_is_far_behind_is_waited_for_and_changes_nothing(behind
 
 @pytest.mark.parametrize("cut", range(3, 60, 9))
 def test_a_partition_that_is_resumed_in_the_middle_of_an_hour_closes_it_with_the_same_bytes(cut: int) -> None:
-    hours = RULES.hours(range(1))
-    monitor = Monitor(0, range(1), RULES, Baseline.prior(), hours=hours)
+    periods = RULES.periods(range(1))
+    monitor = Monitor(0, range(1), RULES, Baseline.prior(), periods=periods)
     out: list[Outcome] = []
     for number, packet in enumerate(packets(in_order(POSTS), size=lambda: 40)):
         if number % 20 == cut % 20:
@@ -151,7 +153,7 @@ def test_a_partition_that_is_resumed_in_the_middle_of_an_hour_closes_it_with_the
             for tag in state.tags.values():
                 # As a store gives them back: in one piece, in any order.
                 tag.buckets = {b: [np.concatenate(parts)[::-1]] for b, parts in tag.buckets.items()}
-            monitor = Monitor(0, range(1), RULES, Baseline.prior(), state, hours)
+            monitor = Monitor(0, range(1), RULES, Baseline.prior(), state, periods)
         monitor.apply(monitor.plan(packet))
         out += [outcome for _, outcome in lockstep([monitor])]
     same(out)
@@ -163,7 +165,7 @@ def closed(outcomes: Sequence[Outcome]) -> dict[bytes, bytes]:
     return {closing.key: encode(closing) for closing in closings if not closing.empty}
 
 
-def test_a_gap_of_days_is_closed_in_one_step_and_empty_hours_are_not_told_of() -> None:
+def test_a_gap_of_days_is_closed_in_one_step_and_empty_periods_are_not_told_of() -> None:
     closings = [o.closing for o in run_all(in_order(POSTS), 4) if o.closing is not None]
     by_partition: dict[int, list[Closing]] = {}
     for closing in closings:
@@ -171,14 +173,14 @@ def test_a_gap_of_days_is_closed_in_one_step_and_empty_hours_are_not_told_of() -
     assert len(by_partition) == 4
     days = {}
     for partition, mine in by_partition.items():
-        hours = [closing.through for closing in mine]
-        assert hours == sorted(set(hours))
-        days[partition] = hours[-1] - hours[0]
-        assert len(mine) < 20
-    assert min(days.values()) > 4 * 24
+        ends_ms = [closing.end_ms for closing in mine]
+        assert ends_ms == sorted(set(ends_ms))
+        days[partition] = (ends_ms[-1] - ends_ms[0]) / DAY_MS
+        assert len(mine) < 100
+    assert min(days.values()) > 4
 
 
-def test_what_is_written_is_read_and_the_same_hour_gives_the_same_bytes() -> None:
+def test_what_is_written_is_read_and_the_same_period_gives_the_same_bytes() -> None:
     for outcome in EXPECTED:
         if outcome.closing is not None:
             value = encode(outcome.closing)
@@ -188,16 +190,31 @@ def test_what_is_written_is_read_and_the_same_hour_gives_the_same_bytes() -> Non
             assert again.traces == outcome.closing.traces
 
 
-def test_a_hop_knows_nothing_of_the_hour_before() -> None:
-    """What is posted in an hour that a hop may not use yet changes no baseline and no campaign of it."""
-    first_ms = EXPECTED[0].hop_ms // HOUR_MS * HOUR_MS
-    early = [o for o in EXPECTED if o.tags and o.hop_ms < first_ms + 2 * HOUR_MS]
-    assert early
-    assert all(
-        tag.alert is None or (tag.alert.baseline, tag.alert.own_campaign.alerts) == ("prior-2", 1)
-        for outcome in early
-        for tag in outcome.tags
+def fired_ms(hashtag: str) -> int:
+    """The hop at which the first alert of a hashtag fired."""
+    return min(
+        o.hop_ms
+        for o in EXPECTED
+        for tag in o.tags
+        if tag.reason is Reason.FIRED and tag.window.hashtag == hashtag
     )
+
+
+def known_ms(time_ms: int) -> int:
+    """From which hop on it is known what a partition knew at a time: a whole period later."""
+    return -(-time_ms // PERIOD_MS) * PERIOD_MS + PERIOD_MS
+
+
+def test_a_hop_knows_nothing_of_the_period_before() -> None:
+    """What is posted in a period that a hop may not use yet changes no baseline and no campaign of it."""
+    first_ms = known_ms(EXPECTED[0].hop_ms // HOUR_MS * HOUR_MS + HOUR_MS)
+    alerts = [(o.hop_ms, tag.alert) for o in EXPECTED for tag in o.tags if tag.alert is not None]
+    early = {alert.baseline for hop_ms, alert in alerts if hop_ms < first_ms}
+    assert early == {"prior-2"}
+    assert "prior-2" not in {alert.baseline for hop_ms, alert in alerts if alert.updated_ms >= first_ms}
+    first_ms = known_ms(min(fired_ms(hashtag) for hashtag in TAGS[:2]))
+    assert {alert.own_campaign.alerts for hop_ms, alert in alerts if hop_ms < first_ms} == {1}
+    assert {alert.own_campaign.alerts for hop_ms, alert in alerts if hop_ms == first_ms} == {2}
 
 
 def test_a_window_is_told_what_was_seen_before_in_campaigns_but_not_in_its_own_alert(
@@ -212,14 +229,14 @@ def test_a_window_is_told_what_was_seen_before_in_campaigns_but_not_in_its_own_a
 
     monkeypatch.setattr(monitor_module, "assess", judge)
     same(run_all(in_order(POSTS), 2))
-    first_ms = min(end_ms for _, end_ms in seen) // HOUR_MS * HOUR_MS
     both = set(TAGS[:2])
+    first_ms, both_ms = (known_ms(some(map(fired_ms, both))) for some in (min, max))
     for (hashtag, end_ms), tags in seen.items():
-        if end_ms < first_ms + 2 * HOUR_MS:
+        if end_ms < first_ms:
             assert not tags
-        elif end_ms < first_ms + 4 * HOUR_MS and hashtag in both:
+        elif end_ms < first_ms + 3 * HOUR_MS and hashtag in both:
             assert tags <= both - {hashtag}
     for hashtag in both:
-        assert seen[hashtag, first_ms + 2 * HOUR_MS] == both - {hashtag}
+        assert seen[hashtag, both_ms] == both - {hashtag}
     assert any(hashtag == TAGS[2] and tags == both for (hashtag, _), tags in seen.items()), "hours later"
     assert any(hashtag in tags for (hashtag, _), tags in seen.items()), "its own earlier alert, days later"
