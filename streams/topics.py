@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -30,7 +30,6 @@ RETENTION_DAYS: Final = 7
 """How long posts and packets are kept."""
 
 _DAY_MS: Final = 24 * HOUR_MS
-_UNKNOWN_TOPIC: Final = 3
 
 
 class BrokerError(RuntimeError):
@@ -82,17 +81,16 @@ def ensure(settings: Settings) -> str | None:
     """
     wanted = _wanted(settings)
     with _admin(settings.kafka_servers, REACH_S) as admin:
-        missing = {
-            name: wanted[name] for name, count in _partitions(admin, list(wanted)).items() if count == 0
-        }
+        found = _described(admin, wanted)
+        missing = {name: config for name, config in wanted.items() if name not in found}
         if missing:
             _create(admin, missing, settings)
-            admin.wait_for_topics(list(missing))
-        for name, count in _partitions(admin, list(wanted)).items():
-            _check(name, count, settings)
-        names = [settings.posts_topic, settings.rows_topic, settings.baseline_topic]
-        ids = {topic["name"]: topic.get("topic_id") for topic in admin.describe_topics(names)}
-        return "/".join(str(ids[name]) for name in names) if all(ids.values()) else None
+            found = _awaited(admin, wanted, settings)
+        for name in wanted:
+            _check(name, len(found[name]["partitions"]), settings)
+        names = (settings.posts_topic, settings.rows_topic, settings.baseline_topic)
+        ids = [found[name].get("topic_id") for name in names]
+        return "/".join(map(str, ids)) if all(ids) else None
 
 
 def answer(servers: Sequence[str], timeout_s: float = REACH_S) -> list[str]:
@@ -226,13 +224,36 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def _partitions(admin: KafkaAdminClient, names: list[str]) -> dict[str, int]:
-    counts = dict.fromkeys(names, 0)
+def _described(admin: KafkaAdminClient, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What the broker that is asked says of the topics it knows of, by name."""
     # All topics are asked for: naming one that is not there makes some brokers create it.
-    for topic in admin.describe_topics():
-        if topic["name"] in counts and topic["error_code"] != _UNKNOWN_TOPIC:
-            counts[topic["name"]] = len(topic["partitions"])
-    return counts
+    topics = admin.describe_topics()
+    return {topic["name"]: topic for topic in topics if topic["name"] in names and not topic["error_code"]}
+
+
+def _awaited(
+    admin: KafkaAdminClient, names: Collection[str], settings: Settings
+) -> dict[str, dict[str, Any]]:
+    """What is said of topics that were just made, once it is: brokers of a cluster hear of them one by one.
+
+    Raises
+    ------
+    BrokerError
+        If they do not show in time.
+    """
+    deadline_s = clock.monotonic_s() + REACH_S
+    while True:
+        found = _described(admin, names)
+        unknown = [name for name in names if name not in found]
+        if not unknown:
+            return found
+        if clock.monotonic_s() > deadline_s:
+            raise BrokerError(
+                f"the broker at {', '.join(settings.kafka_servers)} made the topics {', '.join(unknown)}, but"
+                f" after {REACH_S:g} s it does not know them: start again, and if that does not help see the"
+                " broker's log"
+            )
+        time.sleep(_POLL_S)
 
 
 def _create(admin: KafkaAdminClient, missing: Mapping[str, dict[str, Any]], settings: Settings) -> None:
