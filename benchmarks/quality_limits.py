@@ -97,6 +97,8 @@ def _of_one(outcome: Outcome, limits: Limits) -> Iterator[str]:
     largest = max(outcome.alerts, key=lambda alert: alert.coordinated_posts, default=None)
     if largest is None:
         return
+    if limits.campaigns is not None and outcome.named != limits.campaigns:
+        yield f"seed {outcome.seed}: {outcome.named} campaigns named, {limits.campaigns} true"
     if limits.texts is not None and largest.texts != limits.texts:
         yield f"seed {outcome.seed}: {largest.texts} texts, {limits.texts} are true"
     error = largest.coordinated_posts / largest.posts - outcome.by_post.true / outcome.posts

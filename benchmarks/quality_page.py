@@ -140,6 +140,8 @@ def asked(limits: Limits) -> str:
         parts.append(f"alert ≤ {limits.first_alert_min:g} min")
     elif limits.tags is not None:
         parts.append("alert")
+    if limits.campaigns is not None:
+        parts.append(f"{limits.campaigns} campaign")
     return ", ".join(parts) or "nothing"
 
 

@@ -150,3 +150,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         """Whether all true alerts are of the kind they must be; None if there is none or any will do."""
         kinds = {alert.kind for alert in self.alerts if alert.true}
         return None if self.kind is None or not kinds else kinds == {self.kind}
+
+    @property
+    def named(self) -> int:
+        """How many campaigns the alerts name where somebody coordinates, each as it stood at its end."""
+        return len({alert.campaign for alert in self.alerts if alert.true and alert.campaign})

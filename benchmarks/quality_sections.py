@@ -32,7 +32,7 @@ def campaigns(pooled: Sequence[Pooled]) -> list[str]:
         if len(names) < 2 and p.tags.true <= len(p.outcomes):
             continue
         least = [min(o.by_campaign.get(name, 0.0) for o in p.outcomes) for name in names]
-        told = [len({a.campaign for a in o.alerts if a.true and a.campaign}) for o in p.outcomes]
+        told = [outcome.named for outcome in p.outcomes]
         alerts = [sum(alert.true for alert in o.alerts) for o in p.outcomes]
         recall = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, least, strict=True))
         rows.append(f"| {p.entry.name} | {recall} | {_counts(alerts)} | {len(names)} | {_counts(told)} |")
@@ -43,7 +43,7 @@ def campaigns(pooled: Sequence[Pooled]) -> list[str]:
         "",
         "Where several hashtags or several campaigns are in one scenario: the share of each campaign's"
         " accounts that was found, in the seed in which it was least; alerts of each seed; and how many"
-        " campaigns the alerts name, if they do.",
+        " campaigns the alerts name at their end.",
         "",
         "| scenario | recall of accounts | alerts | campaigns | named |",
         "|---|---|---|---|---|",

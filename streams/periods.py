@@ -166,8 +166,8 @@ class Past:
 class Periods:
     """What partitions have said of completed periods, in whatever order it was read.
 
-    A hop knows the periods up to the one before the last: each partition has the length of one to say what it
-    counted.
+    A hop knows alerts of the periods up to the one before the last, and what hours were like up to the hour
+    before the last: each partition has the length of one to say what it counted.
 
     Parameters
     ----------
@@ -226,6 +226,11 @@ class Periods:
         """The end of the last period that a hop knows."""
         return hop_ms // self._period_ms * self._period_ms - self._period_ms
 
+    @staticmethod
+    def _until_hour(hop_ms: int) -> int:
+        """The end of the last hour of which a hop knows what it was like; never after that period."""
+        return hop_ms // HOUR_MS * HOUR_MS - HOUR_MS
+
     def allow(self, hop_ms: int) -> bool:
         """Whether all that a hop uses has been said."""
         closed, until = self.all_closed(), self._until(hop_ms)
@@ -233,15 +238,14 @@ class Periods:
 
     def before(self, hop_ms: int) -> Past:
         """What a hop knows; the same however much of later periods was read already."""
-        until = self._until(hop_ms)
+        until, hour = self._until(hop_ms), self._until_hour(hop_ms)
         with self._lock:
-            return _kept(self._pasts, until, lambda: Past(self._learnt_by(until), self._campaigns_by(until)))
+            return _kept(self._pasts, until, lambda: Past(self._learnt_by(hour), self._campaigns_by(until)))
 
-    def _learnt_by(self, until: int) -> Learnt:
-        return _kept(self._learnt, until // HOUR_MS * HOUR_MS, lambda: self._learn(until))
+    def _learnt_by(self, last: int) -> Learnt:
+        return _kept(self._learnt, last, lambda: self._learn(last))
 
-    def _learn(self, until: int) -> Learnt:
-        last = until // HOUR_MS * HOUR_MS
+    def _learn(self, last: int) -> Learnt:
         counted = [end for end in sorted(self._sums) if last - self._baseline_ms < end <= last]
         sums = Sums.joined([sums for end in counted for _, sums in sorted(self._sums[end].items())])
         return Learnt(sums, len(counted), Tally.joined(list(self._tests.get(last, {}).values())))
@@ -256,15 +260,14 @@ class Periods:
 
     def forget(self, hop_ms: int) -> None:
         """Drop what neither the hops of its period nor later ones use."""
-        until = self._until(hop_ms)
+        last = self._until_hour(hop_ms)
         with self._lock:
-            self.since_ms = max(until + self._period_ms, self.since_ms or 0)
+            self.since_ms = max(self._until(hop_ms) + self._period_ms, self.since_ms or 0)
             everything: tuple[tuple[dict[int, Any], int], ...] = (
                 (self._sums, self._baseline_ms),
                 (self._traces, self._campaign_ms),
                 (self._tests, 0),
             )
-            last = until // HOUR_MS * HOUR_MS
             for held, used_ms in everything:
                 for old in [end for end in held if end < last and end <= last - used_ms]:
                     del held[old]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -34,7 +34,8 @@ class Limits:
 
     `tags` is the least share of its hashtags with an alert, `kind` says that alerts must be of the right
     kind, `texts` how many the alert must count, `share_error` by how much its coordinated share may differ
-    from the true one, and `quiet` that there may be no alert.
+    from the true one, `campaigns` how many the alerts may name at their end, and `quiet` that there may be no
+    alert.
     """
 
     account_precision: float | None = None
@@ -46,6 +47,7 @@ class Limits:
     kind: bool = False
     texts: int | None = None
     share_error: float | None = None
+    campaigns: int | None = None
     quiet: bool = False
 
 
@@ -88,24 +90,25 @@ SHARES: Final = {
 """By share of the posts in per cent."""
 
 FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
-THIN: Final = Limits(account_precision=0.9, account_recall=0.9, tags=0.5)
+ONE: Final = replace(FOUND, campaigns=1)
+THIN: Final = replace(ONE, tags=0.5)
 """One or two posts of an account under each hashtag: under some there is too little to go by."""
 
 EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, tags=1)
 ALL_EVADING: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
 PARAPHRASED: Final = Limits(account_precision=0.95, tags=1)
-ALERTED: Final = Limits(tags=1)
+ALERTED: Final = Limits(tags=1, campaigns=1)
 SILENCE: Final = Limits(quiet=True)
 NO_LIMITS: Final = Limits()
 
 _FLOODS: Final = (
-    ("37 accounts, one automation client", floods.automation),
-    ("slow drip over twelve hours", floods.drip),
-    ("repost flood", floods.reposts),
-    ("one text an account", floods.one_each),
-    ("hop to a second hashtag", floods.hop),
-    ("two campaigns in one hashtag", floods.two),
-    ("one campaign over twenty hashtags", floods.twenty),
+    ("37 accounts, one automation client", floods.automation, FOUND),
+    ("slow drip over twelve hours", floods.drip, FOUND),
+    ("repost flood", floods.reposts, FOUND),
+    ("one text an account", floods.one_each, FOUND),
+    ("hop to a second hashtag", floods.hop, ONE),
+    ("two campaigns in one hashtag", floods.two, FOUND),
+    ("one campaign over twenty hashtags", floods.twenty, THIN),
 )
 _CROWDS: Final = (
     ("share button", crowds.share_button, (45, 300, 2_000)),
@@ -129,8 +132,8 @@ def catalogue() -> Iterator[Entry]:
     """Every scenario, in the order of the page."""
     for share, limits in SHARES.items():
         yield Entry(f"rebuilt case, {share} %", FLOODS, partial(floods.rebuilt, share), limits)
-    for name, build in _FLOODS:
-        yield Entry(name, FLOODS, build, THIN if build is floods.twenty else FOUND)
+    for name, build, limits in _FLOODS:
+        yield Entry(name, FLOODS, build, limits)
     yield Entry("paraphrased", FLOODS, floods.paraphrased, PARAPHRASED)
     for share, limits in SHARES.items():
         if share < 90:

@@ -51,14 +51,14 @@ def test_a_hop_may_go_on_when_all_partitions_have_closed_the_period_before_the_l
     assert periods.all_closed() == needed_ms
 
 
-def test_a_hop_knows_what_ended_a_whole_period_ago_and_nothing_older_than_it_may() -> None:
+def test_a_hop_knows_hours_up_to_the_one_before_the_last_and_nothing_older_than_it_may() -> None:
     periods = Periods(range(2), baseline_hours=3, campaign_hours=5)
     for hour in range(H, H + 10):
         for partition in (0, 1):
             seen = counted([0.5, 10.0 ** (H - hour)])
             traces = (trace(f"{hour}-{partition}", 100 * hour),)
             periods.add(Closing(partition, end(hour), sums(hour), traces, seen))
-    for since_ms in (PERIOD_MS, HOUR_MS, HOUR_MS + PERIOD_MS - 1):
+    for since_ms in (HOUR_MS, 2 * HOUR_MS - 1):
         past = periods.before(end(H + 6) + since_ms)
         learnt = past.learnt
         assert (learnt.tests.cells.tolist(), learnt.tests.counts.tolist()) == ([3, 60], [2, 2])
@@ -66,8 +66,12 @@ def test_a_hop_knows_what_ended_a_whole_period_ago_and_nothing_older_than_it_may
         assert learnt.sums.days.cells.tolist() == [H + 4, H + 5, H + 6]
         assert learnt.sums.days.counts.tolist() == [2, 2, 2]
         assert learnt.hours == 3
-        assert len(past.campaigns) == 10
-    assert periods.before(end(H + 6) + PERIOD_MS - 1).learnt.sums.days.cells.tolist() == [H + 3, H + 4, H + 5]
+    assert periods.before(end(H + 6) + HOUR_MS - 1).learnt.sums.days.cells.tolist() == [H + 3, H + 4, H + 5]
+    assert [len(periods.before(end(H + 6) + since_ms).campaigns) for since_ms in (0, PERIOD_MS)] == [10, 10]
+    newest = [
+        periods.before(end(H + 6) + since_ms).campaigns._traces[-1].alert for since_ms in (0, PERIOD_MS)
+    ]
+    assert newest == [f"{H + 5}-1", f"{H + 6}-1"]
     assert periods.before(H * HOUR_MS).learnt.q_value(1e-9) is None
 
 

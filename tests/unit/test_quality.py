@@ -135,6 +135,10 @@ WRONG: Final = {
     "loud": (Limits(quiet=True), an_outcome()),
     "kind": (Limits(kind=True), an_outcome(kind="amplification")),
     "texts": (Limits(texts=30), an_outcome()),
+    "campaigns": (
+        Limits(campaigns=1),
+        an_outcome(alerts=[Raised(tag, "flood", True, 50, 100, 10, 3, tag) for tag in ("ferry", "toll")]),
+    ),
     "share": (Limits(share_error=0.01), an_outcome(by_post=Hits(40, 40, 40))),
 }
 
