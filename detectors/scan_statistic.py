@@ -7,8 +7,9 @@ Bonferroni bound over the intervals that are looked at, shared evenly between th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -94,51 +95,92 @@ def densest(
     total = len(cells)
     if total == 0:
         return None
+    looked_at = _intervals(len(mass), tuple(widths), most_relative_width)
     counts = np.concatenate(([0], np.cumsum(np.bincount(cells, minlength=len(mass)))))
     masses = np.concatenate(([0.0], np.cumsum(mass)))
-    found = []
-    for width in widths:
-        starts = np.arange(0, len(mass) - width + 1, max(1, width // STEPS_PER_WIDTH))
-        if most_relative_width is not None and width > 2:
-            starts = starts[starts * most_relative_width >= width]
-        if not starts.size:
-            continue
-        tests = starts.size * len(widths)
-        inside = counts[starts + width] - counts[starts]
-        starts = starts[inside >= min_units]  # nearly all are empty
-        inside = inside[inside >= min_units]
-        share = masses[starts + width] - masses[starts]
-        if against_flanks:
-            share = np.maximum(share, _beside(counts, starts, width) / total)
-        share = np.clip(share, 1e-12, 1 - 1e-12)
-        keep = inside > share * total
-        starts, inside, share = starts[keep], inside[keep], share[keep]
-        likelihood = _log_likelihood_ratio(inside, share, total) - np.log(tests)
-        same = np.ones(starts.size)
-        found.append(np.stack((likelihood, starts, width * same, inside, share, tests * same)))
-    if not found:
+    inside = counts[looked_at.ends] - counts[looked_at.starts]
+    full = np.flatnonzero(inside >= max(min_units, 1))  # nearly all are empty
+    inside, starts, ends = inside[full], looked_at.starts[full], looked_at.ends[full]
+    share = masses[ends] - masses[starts]
+    if against_flanks:
+        share = np.maximum(share, _beside(counts, starts, ends) / total)
+    share = np.clip(share, 1e-12, 1 - 1e-12)
+    keep = inside > share * total
+    full, inside, starts, ends, share = full[keep], inside[keep], starts[keep], ends[keep], share[keep]
+    if not full.size:
         return None
-    table = np.concatenate(found, axis=1)
-    table = table[:, np.lexsort((table[2], table[1], -table[0]))]
+    tests = looked_at.tests[full]
+    likelihood = _log_likelihood_ratio(inside, share, total) - np.log(tests)
     order = np.argsort(cells)
     cells, units = cells[order], units[order]
-    for _, start, width, count, expected, tests in table.T:
-        first, last = int(counts[int(start)]), int(counts[int(start + width)])
+    for at in _falling(likelihood, starts, ends):
+        first, last = int(counts[starts[at]]), int(counts[ends[at]])
         sharing = distinct_keys(units[first:last]).size
         if sharing < min_units:
             continue
-        p_value = bounded(float(tests) * float(binomial_tail(count, total, expected)))
+        p_value = bounded(float(tests[at]) * float(binomial_tail(inside[at], total, share[at])))
         return Cluster(
-            int(cells[first]), int(cells[last - 1]), int(count), total, float(expected), sharing, p_value
+            int(cells[first]),
+            int(cells[last - 1]),
+            int(inside[at]),
+            total,
+            float(share[at]),
+            sharing,
+            p_value,
         )
     return None
 
 
-def _beside(counts: NDArray[np.int64], starts: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class _Intervals:
+    """The intervals that are looked at, by width and start; all of shape (intervals,).
+
+    Attributes
+    ----------
+    starts, ends : int64
+        `starts` included, `ends` not.
+    tests : float64
+        How many there are of the width, times the widths: what the p-value is corrected for.
+    """
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    tests: NDArray[np.float64]
+
+
+@lru_cache(maxsize=16)  # the same for every window, but for ages of accounts, which grow by the day
+def _intervals(cells: int, widths: tuple[int, ...], most_relative_width: float | None) -> _Intervals:
+    every = []
+    for width in widths:
+        starts = np.arange(0, cells - width + 1, max(1, width // STEPS_PER_WIDTH))
+        if most_relative_width is not None and width > 2:
+            starts = starts[starts * most_relative_width >= width]
+        every.append(starts)
+    sizes = [len(starts) for starts in every]
+    starts = np.concatenate([np.empty(0, np.int64), *every])
+    tests = np.repeat(np.array(sizes, np.float64) * len(widths), sizes)
+    return _Intervals(starts, starts + np.repeat(np.array(widths, np.int64), sizes), tests)
+
+
+def _falling(
+    likelihood: NDArray[np.float64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Iterator[int]:
+    """Where the intervals are by falling likelihood; of equal ones the first, and of these the shortest.
+
+    Nearly always the first will do, and it is found without putting them in order.
+    """
+    best = np.flatnonzero(likelihood == likelihood.max())
+    yield int(best[np.lexsort((ends[best], starts[best]))[0]])
+    yield from np.lexsort((ends, starts, -likelihood)).tolist()
+
+
+def _beside(
+    counts: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Mean number of observations in an interval's width of its flanks, one more counted in."""
-    size = len(counts) - 1
-    left, right = np.maximum(starts - 2 * width, 0), np.minimum(starts + 3 * width, size)
-    seen = counts[right] - counts[starts + width] + counts[starts] - counts[left]
+    size, width = len(counts) - 1, ends - starts
+    left, right = np.maximum(starts - 2 * width, 0), np.minimum(ends + 2 * width, size)
+    seen = counts[right] - counts[ends] + counts[starts] - counts[left]
     cells = np.maximum(right - left - width, 1)
     out: NDArray[np.float64] = (seen + 1) * width / cells
     return out
