@@ -37,7 +37,7 @@ def expected() -> Truth:
     whole = truth.expected([MESSAGES], Settings.load(partitions=1, hop_s=600, min_posts=20))
     in_stream = {place: news for place, news in whole.news.items() if place.startswith(truth.STREAM)}
     assert in_stream, "there must be news to compare"
-    in_redis = {fact: value for fact, value in whole.facts.items() if fact.kind != "hour"}
+    in_redis = {fact: value for fact, value in whole.facts.items() if fact.kind != "period"}
     return Truth(in_redis, in_stream)
 
 
