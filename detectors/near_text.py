@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 
 from detectors.drift import cut
 from detectors.keys import distinct_keys
-from detectors.minhash import BANDS, Grams, Signatures, bands, grams, signatures, similarity
+from detectors.minhash import BANDS, HASHES, Grams, Signatures, bands, grams, signatures, similarity
 from detectors.table import Keys, Texts
 from detectors.text import COMPARABLE_CHARS, canonical, fingerprint, letters
 from detectors.wording import Words, same_wording, words
@@ -49,6 +49,8 @@ ANCHORS: Final = 3
 which, so order does not, and a flood of variants costs a multiple of their number, not its square."""
 
 _AT_ONCE: Final = 1 << 12  # pairs whose signatures are compared in one piece of memory
+_SPARE_BITS: Final = 3  # an eighth of the keys look shared by chance where their leading bits are counted
+_MOST_BITS: Final = 22
 
 
 class TextIndex:
@@ -64,7 +66,7 @@ class TextIndex:
         self._node: dict[int, int] = {}  # fingerprint of the reading text -> of the canonical, 0: too short
         self._wordings: Counter[int] = Counter()  # reading texts of each canonical text
         self._text: dict[int, str] = {}  # canonical text by its fingerprint
-        self._signature: dict[int, Signatures] = {}  # by fingerprint of the canonical text
+        self._shelf = _Shelf()  # signatures of the canonical texts
         self._grams: dict[int, Grams] = {}  # of those that had to be compared
         self._words: dict[int, Words] = {}  # of the same
         self._near: dict[int, dict[int, bool]] = {}  # answers of comparisons, under both texts
@@ -87,10 +89,10 @@ class TextIndex:
             self._node[print_] = node
             if node:
                 self._wordings[node] += 1
-            if node and node not in self._signature:
+            if node and node not in self._text:
                 fresh[node] = text
         self._text.update(fresh)
-        self._signature.update(zip(fresh, signatures(*grams(list(fresh.values()))), strict=True))
+        self._shelf.put(list(fresh), signatures(*grams(list(fresh.values()))))
 
     def forget(self, fingerprints: Iterable[int]) -> None:
         """Drop these texts and all comparisons with them; unknown ones are passed over."""
@@ -103,7 +105,8 @@ class TextIndex:
             self._wordings[node] -= 1
             if self._wordings[node]:
                 continue
-            del self._wordings[node], self._text[node], self._signature[node]
+            del self._wordings[node], self._text[node]
+            self._shelf.drop(node)
             self._grams.pop(node, None)
             self._words.pop(node, None)
             for other in self._near.pop(node, {}):
@@ -119,36 +122,37 @@ class TextIndex:
             How many posts carry each text.
         """
         self._look()
-        node_of = np.array([self._node[f] for f in fingerprints.tolist()], np.uint64)
+        asked = fingerprints.tolist()
+        node_of = np.fromiter(map(self._node.__getitem__, asked), np.uint64, len(asked))
         nodes, at = np.unique(node_of, return_inverse=True)
         weight = np.bincount(at, weights=posts, minlength=len(nodes)).astype(np.int64)
         label = np.full(len(nodes), -1, np.int64)
         comparable = np.flatnonzero(nodes != 0)
         if comparable.size:
             label[comparable] = self._label(nodes[comparable], weight[comparable])
-        return Texts(
-            fingerprints, tuple(self._canonical[f] for f in fingerprints.tolist()), label[at].astype(np.int32)
-        )
+        canonicals = tuple(map(self._canonical.__getitem__, asked))
+        return Texts(fingerprints, canonicals, label[at].astype(np.int32))
 
     def _label(self, nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:
-        signature = np.stack([self._signature[node] for node in nodes.tolist()])
-        pairs = self._near_pairs(nodes, signature)
+        rows = self._shelf.rows(nodes)
+        pairs = self._near_pairs(nodes, rows)
         both_ways = np.concatenate((pairs, pairs[:, ::-1])).T
         near = coo_array((np.ones(both_ways.shape[1], np.int8), both_ways), (len(nodes), len(nodes))).tocsr()
-        own = [self._words.get(node) for node in nodes.tolist()]  # None: near no other
 
         def like(centre: int, others: NDArray[np.int64]) -> NDArray[np.bool_]:
-            out = _estimate(signature, np.stack((np.full(len(others), centre), others), axis=1)) >= DRIFT
+            of = np.stack((np.full(len(others), centre), others), axis=1)
+            out = self._shelf.estimate(rows[of]) >= DRIFT
             unsure = np.flatnonzero(~out)
-            pairs = [(own[centre], own[other]) for other in others[unsure].tolist()]
-            out[unsure] = same_wording([(a, b) for a, b in pairs if a and b], DRIFT_WORDING)
+            own, theirs = self._words.get(int(nodes[centre])), nodes[others[unsure]].tolist()
+            words = [(own, self._words.get(other)) for other in theirs]  # None: near no other
+            out[unsure] = same_wording([(a, b) for a, b in words if a and b], DRIFT_WORDING)
             return out
 
         return _by_size(cut(near, nodes, weight, like), nodes, weight)
 
-    def _near_pairs(self, nodes: Keys, signature: Signatures) -> NDArray[np.int64]:
-        pairs = _candidates(bands(signature))
-        estimate = _estimate(signature, pairs)
+    def _near_pairs(self, nodes: Keys, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        pairs = _candidates(self._shelf.bands(rows))
+        estimate = self._shelf.estimate(rows[pairs])
         pairs, estimate = pairs[estimate >= GLANCE], estimate[estimate >= GLANCE]
         named = nodes[pairs].tolist()
         new = [i for i, (one, other) in enumerate(named) if other not in self._near.get(one, {})]
@@ -172,29 +176,91 @@ class TextIndex:
             self._near.setdefault(a, {})[b] = self._near.setdefault(b, {})[a] = answer
 
 
-def _estimate(signature: Signatures, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Estimated Jaccard similarity of each pair."""
-    out = np.empty(len(pairs))
-    for first in range(0, len(pairs), _AT_ONCE):
-        some = pairs[first : first + _AT_ONCE]
-        out[first : first + _AT_ONCE] = (signature[some[:, 0]] == signature[some[:, 1]]).mean(axis=1)
+class _Shelf:
+    """Signatures and their bands by the fingerprint of the text, in rows that are used again."""
+
+    def __init__(self) -> None:
+        self._row: dict[int, int] = {}
+        self._free: list[int] = []
+        self._values = np.empty((0, HASHES), np.uint32)
+        self._bands = np.empty((0, BANDS), np.uint64)
+
+    def put(self, nodes: Sequence[int], values: Signatures) -> None:
+        """Take in signatures of texts that are not there."""
+        lack = len(nodes) - len(self._free)
+        if lack > 0:
+            held = len(self._values)
+            size = held + max(lack, held)
+            self._values = _enlarged(self._values, size)
+            self._bands = _enlarged(self._bands, size)
+            self._free += range(size - 1, held - 1, -1)
+        rows = [self._free.pop() for _ in nodes]
+        self._row.update(zip(nodes, rows, strict=True))
+        self._values[rows] = values
+        self._bands[rows] = bands(values)
+
+    def drop(self, node: int) -> None:
+        """Forget a text."""
+        self._free.append(self._row.pop(node))
+
+    def rows(self, nodes: Keys) -> NDArray[np.int64]:
+        """Where some texts are; shape (n,)."""
+        return np.fromiter(map(self._row.__getitem__, nodes.tolist()), np.int64, len(nodes))
+
+    def bands(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The keys of their bands; shape (21, n)."""
+        return np.ascontiguousarray(self._bands[rows].T)
+
+    def estimate(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Estimated Jaccard similarity of each pair of rows."""
+        out = np.empty(len(pairs))
+        for first in range(0, len(pairs), _AT_ONCE):
+            some = pairs[first : first + _AT_ONCE]
+            out[first : first + _AT_ONCE] = (self._values[some[:, 0]] == self._values[some[:, 1]]).mean(
+                axis=1
+            )
+        return out
+
+
+_Cells = TypeVar("_Cells", np.uint32, np.uint64)
+
+
+def _enlarged(table: NDArray[_Cells], size: int) -> NDArray[_Cells]:
+    """A table of so many rows that begins with these."""
+    out = np.empty((size, table.shape[1]), table.dtype)
+    out[: len(table)] = table
     return out
 
 
 def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Pairs (a, b), a < b, of texts that share a band with one of its anchors; shape (p, 2), distinct."""
+    """Pairs (a, b), a < b, of texts that share a band with one of its anchors; shape (p, 2), distinct.
+
+    Parameters
+    ----------
+    keys : uint64, shape (bands, n)
+    """
     found = []
-    count = len(keys)
-    for band in range(BANDS):
-        order = np.argsort(keys[:, band], kind="stable")  # stable: within a bucket by rising fingerprint
-        sorted_keys = keys[order, band]
+    count = keys.shape[1]
+    for of_band in keys:
+        shared = _shared(of_band)
+        order = shared[
+            np.argsort(of_band[shared], kind="stable")
+        ]  # stable: by rising fingerprint in a bucket
+        sorted_keys = of_band[order]
         first = np.searchsorted(sorted_keys, sorted_keys, "left")
-        here = np.arange(count)
+        here = np.arange(len(order))
         for anchor in range(ANCHORS):
             at = first + anchor
             use = at < here
             found.append(order[at[use]] * count + order[here[use]])
     return np.stack(np.divmod(distinct_keys(np.concatenate(found)), max(count, 1)), axis=1)
+
+
+def _shared(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Where keys are that occur twice, and a few others; nearly all keys of what people write occur once."""
+    bits = min(len(keys).bit_length() + _SPARE_BITS, _MOST_BITS)
+    leading = (keys >> np.uint64(64 - bits)).astype(np.int64)
+    return np.flatnonzero(np.bincount(leading, minlength=1 << bits)[leading] > 1)
 
 
 def _by_size(part: NDArray[np.int64], nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,0 +1,43 @@
+"""What texts are compared, and where their signatures are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors.minhash import BANDS, HASHES, Signatures, bands
+from detectors.near_text import ANCHORS, _candidates, _Shelf
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 3_000])
+def test_candidates_are_those_that_share_a_band_with_one_of_its_lowest(count: int) -> None:
+    rng = np.random.default_rng(count)
+    keys = rng.integers(0, 1 << 63, (BANDS, count)).astype(np.uint64) * np.uint64(2)
+    for of_band in keys:
+        copied = rng.integers(0, count, count // 3)
+        of_band[copied] = of_band[rng.integers(0, count, len(copied)) // 4]
+    wanted = set()
+    for of_band in keys.tolist():
+        by_key: dict[int, list[int]] = {}
+        for at, key in enumerate(of_band):
+            wanted |= {(anchor, at) for anchor in by_key.setdefault(key, [])[:ANCHORS]}
+            by_key[key].append(at)
+    assert set(map(tuple, _candidates(keys).tolist())) == wanted
+
+
+def test_rows_of_signatures_are_used_again_and_hold_what_was_put_last() -> None:
+    rng, shelf, held = np.random.default_rng(0), _Shelf(), dict[int, Signatures]()
+    for step in range(300):
+        new = [step * 100 + n for n in range(int(rng.integers(0, 9)))]
+        values = rng.integers(0, 1 << 32, (len(new), HASHES)).astype(np.uint32)
+        shelf.put(new, values)
+        held.update(zip(new, values, strict=True))
+        for node in [node for node in held if rng.random() < 0.2]:
+            shelf.drop(node)
+            del held[node]
+    nodes = np.array(sorted(held), np.uint64)
+    assert len(nodes) > 5
+    rows = shelf.rows(nodes)
+    assert len(shelf._values) < 200, "rows are used again"
+    assert np.array_equal(shelf.bands(rows), bands(np.stack([held[node] for node in nodes.tolist()])).T)
+    assert shelf.estimate(np.stack((rows, rows), axis=1)).tolist() == [1.0] * len(nodes)
