@@ -159,10 +159,11 @@ def dealt(
 def assessments(sizes: Sequence[int], repeats: int = 3) -> list[tuple[int, float]]:
     """Rows of a window of talk, and the least processor time in seconds that its assessment takes."""
     rules = Rules(bucket_rows=max(sizes))
-    end_ms = crowd.T0_MS + rules.window_ms
+    span_ms = rules.window_ms - rules.hop_ms
+    end_ms = crowd.T0_MS + span_ms  # ends no hour, so nothing but the window is looked at
     out = []
     for rows in sizes:
-        posts = crowd.posts(Crowd(rows, rules.window_ms // 1_000 - 1, floods=0))
+        posts = crowd.posts(Crowd(rows, span_ms // 1_000 - 1, floods=0))
         posts = [structs.replace(post, hashtags=("one",)) for post in posts]
         posts[-1] = structs.replace(posts[-1], time_ms=end_ms - 1)  # so that this hop is needed
         (packet,) = pack(list(enumerate(posts)), 0, 0, rows + 1, 1, ended=True)
