@@ -11,7 +11,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,7 @@ from rich.console import Console
 
 from benchmarks import crowd, scaling_page, speed_report
 from benchmarks.crowd import Crowd
-from benchmarks.scaling_page import Cost, Dealt, Load, Network, Report
+from benchmarks.scaling_page import NAMED, Cost, Dealt, Load, Network, Report
 from detectors.baseline import Baseline
 from streams.monitor import Monitor, Rules
 from streams.packets import pack, partition_of
@@ -32,15 +31,8 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 SPEED: Final = Path(__file__).with_name("speed.json")
 
 PARTITIONS: Final = (64, 256, 1_024, 4_096)
-NAMED: Final = 300_000
-"""So many hashtags, the commonest, are dealt to partitions by name. The others, a few posts each, are dealt
-by lot: of so many any hash makes the same."""
-
 WINDOWS: Final = (30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 240_000)
 """Rows of the windows whose assessment is timed; the last is the most that a window holds."""
-
-HOT_SHARE: Final = 0.5
-"""Of the posts in the peak minute, those under one hashtag: what makes a peak is an event."""
 
 
 def popularity(network: Network) -> NDArray[np.float64]:
@@ -49,13 +41,18 @@ def popularity(network: Network) -> NDArray[np.float64]:
     By Zipf's law with the network's exponent, over as many hashtags as make the number of different ones that
     is expected in a day the network's; shape (hashtags,).
     """
-    low, high = network.hashtags_a_day, 64 * network.hashtags_a_day
-    while high - low > network.hashtags_a_day // 100:
+    wanted = network.hashtags_a_day
+
+    def too_few(hashtags: int) -> bool:
+        shares = _zipf(hashtags, network.exponent)
+        return float(-np.expm1(-network.posts_a_day * shares).sum()) < wanted
+
+    low, high = wanted, 2 * wanted
+    while too_few(high):
+        low, high = high, 2 * high
+    while high - low > wanted // 100:
         middle = (low + high) // 2
-        if _different(_zipf(middle, network.exponent), network.posts_a_day) < network.hashtags_a_day:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if too_few(middle) else (low, middle)
     return _zipf(high, network.exponent)
 
 
@@ -65,27 +62,11 @@ def _zipf(hashtags: int, exponent: float) -> NDArray[np.float64]:
     return out
 
 
-def _different(shares: NDArray[np.float64], posts: float) -> float:
-    return float(-np.expm1(-posts * shares).sum())
-
-
-@dataclass(frozen=True)
-class Dealer:
-    """Deals what hashtags bring to partitions: the commonest by name, the rest by lot."""
-
-    names: Sequence[str]
-    rng: np.random.Generator
-
-    @classmethod
-    def of(cls, hashtags: int, seed: int) -> Dealer:
-        """For so many hashtags."""
-        return cls([crowd.tag(n) for n in range(min(hashtags, NAMED))], np.random.default_rng((seed, 1)))
-
-    def deal(self, hashtags: int, partitions: int) -> NDArray[np.int64]:
-        """The partition of each hashtag, by rank."""
-        by_name = [partition_of(name, partitions) for name in self.names]
-        by_lot = self.rng.integers(0, partitions, hashtags - len(by_name))
-        return np.concatenate((np.array(by_name, np.int64), by_lot))
+def _deal(hashtags: int, partitions: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The partition of each hashtag, by rank: of the commonest by name, of the rest by lot."""
+    by_name = [partition_of(crowd.tag(rank), partitions) for rank in range(min(hashtags, NAMED))]
+    by_lot = rng.integers(0, partitions, hashtags - len(by_name))
+    return np.concatenate((np.array(by_name, np.int64), by_lot))
 
 
 def dealt(
@@ -120,9 +101,8 @@ def dealt(
     window = rng.poisson(np.minimum(busy_s * hop_s * shares, rules.bucket_rows) * hops).astype(np.float64)
     assessed = window >= rules.min_posts
     assess_s = np.where(assessed, cost.assess_s(window), 0.0)
-    hot = np.zeros(len(shares))
-    hot[0] = network.peak_s * hop_s * HOT_SHARE
-    peak = rng.poisson(network.peak_s * hop_s * (1 - HOT_SHARE) * shares) + hot
+    peak = rng.poisson(network.peak_s * hop_s * (1 - network.hot_share) * shares).astype(np.float64)
+    peak[0] += network.peak_s * hop_s * network.hot_share
     peak_kept = np.minimum(peak, rules.bucket_rows)
     load = Load(
         posts_s=busy_s,
@@ -135,10 +115,10 @@ def dealt(
         peak_rows_s=float(peak_kept.sum() / hop_s),
         hottest=float(peak.max()),
     )
-    dealer = Dealer.of(len(shares), seed)
+    lots = np.random.default_rng((seed, 1))
     found = []
     for number in partitions:
-        where = dealer.deal(len(shares), number)
+        where = _deal(len(shares), number, lots)
         cores, unbounded, bounded = (
             np.bincount(where, brought, minlength=number)
             for brought in ((kept * cost.worker_s + assess_s) / hop_s, peak, peak_kept)
@@ -218,7 +198,7 @@ def main(args: Sequence[str] | None = None) -> int:
     console.print("dealing hashtags")
     shares = popularity(network)
     load, found = dealt(network, shares, rules, cost, PARTITIONS, given.seed)
-    report = Report(network, rules, cost, load, tuple(found), float(shares[0]), speed.extent, HOT_SHARE)
+    report = Report(network, rules, cost, load, tuple(found), float(shares[0]), speed.extent)
     given.out.write_text(scaling_page.page(report), encoding="utf-8")
     console.print(f"{given.out} is written")
     return 0

@@ -21,6 +21,9 @@ COPIES: Final = 3
 """Of every message in Kafka; of what Redis holds there is one more."""
 
 KEPT_DAYS: Final = 7
+NAMED: Final = 300_000
+"""So many hashtags, the commonest, are dealt to partitions by name. The others, a few posts each, are dealt
+by lot: of so many any hash makes the same."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Network:
         Of Zipf's law of the popularity of hashtags.
     post_bytes : int
         Of a post on the topic `posts`, compressed by nobody.
+    hot_share : float
+        Of the posts in the peak minute, those under one hashtag: what makes a peak is an event.
     """
 
     posts_a_day: int = 500_000_000
@@ -43,6 +48,7 @@ class Network:
     busy: float = 2.0
     exponent: float = 1.15
     post_bytes: int = 600
+    hot_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,6 @@ class Report:
     dealt: tuple[Dealt, ...]
     commonest: float
     extent: str
-    hot_share: float
     prices: Prices = field(default_factory=Prices)
 
     @property
@@ -216,7 +221,7 @@ def _head(report: Report) -> list[str]:
         " conversation of 8,049 posts and 2,345 hashtags the exponent is between 1.17 and 1.22. It gives the"
         f" commonest hashtag {100 * report.commonest:.0f} % of all posts;",
         f"- the busiest hours have {network.busy:g} times the daily mean;",
-        f"- in the peak minute {100 * report.hot_share:.0f} % of the posts are under one hashtag, for what"
+        f"- in the peak minute {100 * network.hot_share:.0f} % of the posts are under one hashtag, for what"
         " makes a peak is an event;",
         f"- a post has {network.post_bytes} bytes on the topic `posts`.",
         "",
@@ -285,7 +290,7 @@ def _dealt(report: Report) -> list[str]:
     return [
         "## How evenly partitions share it",
         "",
-        "Hashtags are dealt to partitions by the hash that deals them live: the 300,000 commonest by name,"
+        f"Hashtags are dealt to partitions by the hash that deals them live: the {NAMED:,} commonest by name,"
         " the others, a few posts each, by lot. A partition belongs to one worker at a time, so the one with"
         " most work must fit one core. The last columns are of the peak minute: rows of the fullest partition"
         " over the mean, first as if every row were kept.",

@@ -527,30 +527,22 @@ class Monitor:
         if hop_ms % self.rules.period_ms:
             return None
         if hop_ms % HOUR_MS == 0:
-            return self.hour(hop_ms // HOUR_MS - 1, outcomes)
-        return Closing(self.partition, hop_ms, traces=self._traces(hop_ms, outcomes))
+            return self.hour(hop_ms, outcomes)
+        # Alerts are told of often in their first hour, afterwards every hour.
+        traces = _traces(outcomes, hop_ms - self.rules.period_ms, opened_ms=hop_ms - HOUR_MS)
+        return Closing(self.partition, hop_ms, traces=traces)
 
-    def _traces(self, hop_ms: int, outcomes: Sequence[TagOutcome]) -> tuple[Trace, ...]:
-        """What is to be remembered of the firing alerts: in their first hour often, afterwards every hour."""
-        since_ms, new_ms = hop_ms - self.rules.period_ms, hop_ms - HOUR_MS
-        if hop_ms % HOUR_MS == 0:
-            since_ms, new_ms = new_ms, 0
-        alerts = [tag.alert for tag in outcomes if tag.alert is not None]
-        firing = [alert for alert in alerts if alert.state is State.FIRING and alert.opened_ms >= new_ms]
-        return tuple(alert.trace for alert in firing if alert.changed_since(since_ms))
-
-    def hour(self, hour: int, outcomes: Sequence[TagOutcome] = ()) -> Closing:
+    def hour(self, end_ms: int, outcomes: Sequence[TagOutcome] = ()) -> Closing:
         """What an hour was like, by the rows that are held of it.
 
         Parameters
         ----------
-        hour : int
-            The number of full hours from 1970-01-01 UTC to its start.
+        end_ms : int
+            A full hour.
         outcomes : sequence of TagOutcome
             What the hop brought that ends it.
         """
-        start_ms, end_ms = hour * HOUR_MS, (hour + 1) * HOUR_MS
-        covered_ms = self.state.covered_ms
+        start_ms, covered_ms = end_ms - HOUR_MS, self.state.covered_ms
         if covered_ms is not None and start_ms < covered_ms:
             return Closing(self.partition, end_ms)  # a part of it was lost for good
         coordinated = {tag.assessment.hashtag: tag.assessment.coordinated_accounts for tag in outcomes}
@@ -559,7 +551,7 @@ class Monitor:
             self.partition,
             end_ms,
             count((window, coordinated.get(window.hashtag, _NOBODY)) for window in windows),
-            self._traces(end_ms, outcomes),
+            _traces(outcomes, start_ms),
             counted(tag.assessment.p_value for tag in outcomes),
         )
 
@@ -667,6 +659,14 @@ def lockstep(monitors: Sequence[Monitor]) -> Iterator[tuple[Monitor, Outcome]]:
                 if outcome.closing is not None:
                     monitor.periods.add(outcome.closing)
                 went_on = True
+
+
+def _traces(outcomes: Sequence[TagOutcome], changed_ms: int, opened_ms: int = 0) -> tuple[Trace, ...]:
+    """What is to be remembered of the firing alerts that changed since one hop and opened since another."""
+    alerts = [tag.alert for tag in outcomes if tag.alert is not None and tag.alert.state is State.FIRING]
+    return tuple(
+        alert.trace for alert in alerts if alert.opened_ms >= opened_ms and alert.changed_since(changed_ms)
+    )
 
 
 def _tables(packet: Packet, expected: int | None) -> Iterator[tuple[str, Rows]]:

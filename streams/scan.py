@@ -201,7 +201,7 @@ def _run(
                 learnt = Sums.joined((learnt, outcome.closing.sums))
             _tell(outcome, files, ledger, alerts, told)
             files.evicted(monitor.close(outcome), ledger)
-    unfinished = monitor.hour(outcome.hop_ms // HOUR_MS, outcome.tags)
+    unfinished = monitor.hour((outcome.hop_ms // HOUR_MS + 1) * HOUR_MS, outcome.tags)
     learnt = Sums.joined((learnt, unfinished.sums))
     files.evicted(monitor.evict(), ledger)
     files.accounts(ledger)

@@ -90,8 +90,8 @@ SHARES: Final = {
 """By share of the posts in per cent."""
 
 FOUND: Final = Limits(account_precision=0.9, account_recall=0.9, tags=1)
-ONE: Final = replace(FOUND, campaigns=1)
-THIN: Final = replace(ONE, tags=0.5)
+ONE_CAMPAIGN: Final = replace(FOUND, campaigns=1)
+THIN: Final = replace(ONE_CAMPAIGN, tags=0.5)
 """One or two posts of an account under each hashtag: under some there is too little to go by."""
 
 EVADING: Final = Limits(account_precision=0.95, account_recall=0.95, tags=1)
@@ -106,7 +106,7 @@ _FLOODS: Final = (
     ("slow drip over twelve hours", floods.drip, FOUND),
     ("repost flood", floods.reposts, FOUND),
     ("one text an account", floods.one_each, FOUND),
-    ("hop to a second hashtag", floods.hop, ONE),
+    ("hop to a second hashtag", floods.hop, ONE_CAMPAIGN),
     ("two campaigns in one hashtag", floods.two, FOUND),
     ("one campaign over twenty hashtags", floods.twenty, THIN),
 )

@@ -176,7 +176,7 @@ def test_a_gap_of_days_is_closed_in_one_step_and_empty_periods_are_not_told_of()
         ends_ms = [closing.end_ms for closing in mine]
         assert ends_ms == sorted(set(ends_ms))
         days[partition] = (ends_ms[-1] - ends_ms[0]) / DAY_MS
-        assert len(mine) < 100
+        assert len(mine) < 70
     assert min(days.values()) > 4
 
 

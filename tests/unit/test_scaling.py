@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks import scaling, scaling_page, speed_report
 from benchmarks.crowd import tag
-from benchmarks.scaling import Dealer
 from benchmarks.scaling_page import Cost, Network, Report
 from benchmarks.speed_live import Live
 from streams.monitor import Rules
@@ -28,7 +27,7 @@ def test_as_many_different_hashtags_as_asked_for_are_expected_in_a_day() -> None
 
 
 def test_hashtags_go_where_they_go_live() -> None:
-    where = Dealer.of(50, seed=0).deal(50, 7)
+    where = scaling._deal(50, 7, np.random.default_rng(0))
     assert where.tolist() == [partition_of(tag(n), 7) for n in range(50)]
 
 
@@ -85,7 +84,7 @@ def test_costs_come_from_the_live_worker_with_many_posts_a_message() -> None:
 def test_the_page_says_when_it_rests_on_a_short_run_and_adds_the_bill_up() -> None:
     rules, shares = Rules(), scaling.popularity(SMALL)
     load, dealt = scaling.dealt(SMALL, shares, rules, COST, (8,), seed=0)
-    report = Report(SMALL, rules, COST, load, tuple(dealt), float(shares[0]), speed_report.SHORT, 0.5)
+    report = Report(SMALL, rules, COST, load, tuple(dealt), float(shares[0]), speed_report.SHORT)
     text = scaling_page.page(report)
     assert "short run" in text
     total = sum(dollars for _, _, dollars in report.bill())
