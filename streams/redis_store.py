@@ -30,6 +30,7 @@ from streams.store import (
     StateLost,
     lost_hop,
     lost_mark,
+    lost_news,
     lost_rows,
     lost_state,
     lost_to_writer,
@@ -90,6 +91,7 @@ class RedisStore:
         self._name = secrets.token_hex(8)
         self._writes = itertools.count()
         self._writer: dict[int, str] = {}  # by partition, what the last write left there
+        self._told: dict[int, int | None] = {}  # by partition, the last hop whose alerts are in the stream
         self._read = ReaderKeys(settings.key_prefix)
 
     async def close(self) -> None:
@@ -176,6 +178,8 @@ class RedisStore:
         names += [keys.texts(hashtag) for hashtag in dict.fromkeys(hashtag for hashtag, _ in buckets)]
         for chunk in _chunks(names):
             await _answer(self._client.unlink(*chunk))
+        # The scores that are shown may be those of the one hop that was written after the others were lost.
+        await _answer(self._client.hdel(self._read.hop(self._read.tags), str(partition)))
         rest = [keys.mark, keys.clock, keys.hop, keys.open, keys.late, keys.tags]
         found = await self._write(_RESET, partition, rest, ["" if covered_ms is None else covered_ms])
         if found:
@@ -221,6 +225,8 @@ class RedisStore:
         following = self._following()
         await _answer(self._client.hset(keys.mark, "writer", following))
         self._writer[keys.partition] = following
+        told = await _answer(self._client.hget(self._read.told, str(keys.partition)))
+        self._told[keys.partition] = _number(told)
 
     async def _write(
         self, script: _Script, partition: int, keys: Sequence[str], args: Sequence[Any]
@@ -334,13 +340,24 @@ class RedisStore:
         pipe.eval(_SHOW.text, 2, key, self._read.hop(key), command, expiry_s, hop_ms, contents)
 
     async def _tell(self, partition: int, hop_ms: int, written: Sequence[_Written]) -> None:
-        args: list[Any] = [partition, hop_ms, self._kept_alerts]
+        """Add alerts to the stream, after those that were added last.
+
+        Where the stream holds less, Redis was emptied or went back since the writer was looked at: were they
+        added all the same, those before them would pass for told, and never be told again.
+        """
+        expected = self._told.get(partition)
+        args: list[Any] = [partition, hop_ms, self._kept_alerts, "" if expected is None else expected]
         for one in written:
             alert = one.tag.alert
             if alert is not None and one.news is not None:
                 args += (alert.id, alert.hashtag, alert.state.value, one.tag.reason.value, one.news)
-        if len(args) > 3:
-            await _TELL.run(self._client, [self._read.alerts, self._read.told], args)
+        if len(args) == 4:
+            return
+        told, found = await _TELL.run(self._client, [self._read.alerts, self._read.told], args)
+        if not told:
+            writer = await _answer(self._client.hget(PartitionKeys(self._prefix, partition).mark, "writer"))
+            raise self._refusal(partition, writer, lost_news(partition, expected, _number(found)))
+        self._told[partition] = int(found)
 
     # ----------------------------------------------------------------------------------------- evict
 

@@ -119,6 +119,15 @@ def lost_hop(partition: int, hop_ms: int, found_ms: int) -> StateLost:
     return StateLost(f"partition {partition} brings hop {hop_ms}, but hop {found_ms} is stored")
 
 
+def lost_news(partition: int, expected_ms: int | None, found_ms: int | None) -> StateLost:
+    """The refusal of alerts before which others are missing."""
+    shown = ["none" if hop_ms is None else str(hop_ms) for hop_ms in (expected_ms, found_ms)]
+    return StateLost(
+        f"partition {partition} told alerts of hop {shown[0]} last, but in the stream the last are of"
+        f" {shown[1]}"
+    )
+
+
 def lost_rows(partition: int, buckets: int) -> StateLost:
     """What to say of rows that expired or were deleted while they were needed."""
     return StateLost(f"rows of {buckets} buckets of partition {partition} are not stored any more")

@@ -607,6 +607,49 @@ async def test_an_alert_whose_hop_was_not_stored_is_not_told_again(redis_setting
         assert await client.xlen(ReaderKeys(redis_settings.key_prefix).alerts) == 2
 
 
+async def test_redis_emptied_in_the_middle_of_a_hop_is_told_every_alert_again(
+    redis_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = ReaderKeys(redis_settings.key_prefix)
+    earlier, later = told(START_MS + HOUR_MS), told(START_MS + HOUR_MS + 60_000)
+    async with opened(redis_settings) as (store, client):
+        await store.record(0, earlier)
+        show = store._show
+
+        async def shown_to_an_empty_one(*about: Any) -> None:
+            for key in await keys_of(client, redis_settings):
+                await client.delete(key)
+            await show(*about)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_show", shown_to_an_empty_one)
+            with pytest.raises(StateLost, match="nothing is stored of partition 0 any more"):
+                await store.record(0, later)
+        assert not await client.exists(read.alerts)
+        await store.load(0)
+        await store.reset(0, None)
+        assert not await client.exists(read.hop(read.tags))
+        for outcome in (earlier, later):
+            await store.record(0, outcome)
+        assert await client.xlen(read.alerts) == 2
+
+
+async def test_a_stream_that_went_back_is_told_of_once_its_partition_is_loaded_anew(
+    redis_settings: Settings,
+) -> None:
+    read = ReaderKeys(redis_settings.key_prefix)
+    hops_ms = [START_MS + HOUR_MS + n * 60_000 for n in range(3)]
+    async with opened(redis_settings) as (store, client):
+        for hop_ms in hops_ms[:2]:
+            await store.record(0, told(hop_ms))
+        await client.hset(read.told, "0", str(hops_ms[0]))
+        with pytest.raises(StateLost, match=f"hop {hops_ms[1]} last, but in the stream .* of {hops_ms[0]}"):
+            await store.record(0, told(hops_ms[2]))
+        await store.load(0)
+        await store.record(0, told(hops_ms[2]))
+        assert await client.xlen(read.alerts) == 3
+
+
 def alert_of(outcome: Outcome) -> Alert:
     alert = outcome.tags[0].alert
     assert alert is not None
