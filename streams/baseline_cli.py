@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from streams import archive, progress
+from streams.options import Jobs
 from streams.settings import Settings, variable
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ def learn(
     ],
     out: Annotated[Path, typer.Option(help="The file to write.")],
     format: Annotated[str | None, typer.Option(help="Format of all files. Found out if not given.")] = None,
+    jobs: Jobs = 1,
 ) -> None:
     """Learn from an archive what is ordinary, for `floodmark scan --baseline` and for workers.
 
@@ -62,6 +64,7 @@ def learn(
             progress=bar.advance,
             posts=bar.posts,
             restarted=lambda why: bar.restart(f"{why}; sorting it on disk"),
+            jobs=jobs,
         )
     if result.learnt.empty:
         raise baseline_file.UnusableBaseline(

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from streams import archive, baseline_cli, dead_cli, formats
+from streams.options import Jobs
 from streams.settings import Settings, SettingsError
 
 UNUSABLE = 2
@@ -80,6 +81,7 @@ def scan(
     baseline: Annotated[
         str | None, typer.Option(help="A file of `floodmark baseline learn` to begin with.", metavar="FILE")
     ] = None,
+    jobs: Jobs = 1,
 ) -> None:
     """Analyse archives of posts: alerts, every post and account, and a report.
 
@@ -109,6 +111,7 @@ def scan(
                 bar.show(summary.alert_panel(alert_fields(alert))) if reason is Reason.FIRED else None
             ),
             restarted=lambda why: bar.restart(f"{why}; sorting it on disk"),
+            jobs=jobs,
         )
         report.write(out / scanning.REPORT, result.parsed(), result.totals.shown())
     if json:

@@ -91,16 +91,13 @@ class Ledger:
             line.posts += 1
         return [marks.pop(key, None) for key in rows["post"].tolist()]
 
-    def accounts(self) -> Iterator[tuple[str, AccountLine]]:
-        """Every account by hashtag; coordinated ones first, then by falling number of posts."""
+    def accounts(self) -> Iterator[tuple[str, list[AccountLine]]]:
+        """The accounts of every hashtag; coordinated ones first, then by falling number of posts."""
         for hashtag in sorted(self._accounts):
             lines = self._accounts[hashtag]
             for key, score in self._scores.get(hashtag, {}).items():
                 lines[key].score = score
-            yield from (
-                (hashtag, line)
-                for line in sorted(lines.values(), key=lambda a: (a.score is None, -a.posts, a.id))
-            )
+            yield hashtag, sorted(lines.values(), key=lambda a: (a.score is None, -a.posts, a.id))
 
 
 def _reasons(assessment: Assessment) -> list[Mark]:

@@ -94,6 +94,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         """The first bucket that is still needed: by a later hop, or to close the hour that is not over."""
         return min(assessed_ms + self.hop_ms - self.window_ms, assessed_ms // HOUR_MS * HOUR_MS)
 
+    def leaves_ms(self, bucket: int) -> int:
+        """The multiple of `SWEEP_MS` at which a bucket is no longer needed, see `oldest_ms`."""
+        seen_ms = (bucket + self.window_ms - self.hop_ms) // SWEEP_MS * SWEEP_MS + SWEEP_MS
+        return max(seen_ms, bucket // HOUR_MS * HOUR_MS + HOUR_MS)
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -187,8 +192,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evicted:
-    """Rows of one hashtag that left the last window they can be part of."""
+    """Rows of one hashtag that left the last window they can be part of, at a multiple of `SWEEP_MS`."""
 
+    left_ms: int
     hashtag: str
     rows: Rows
     strings: Mapping[int, str]
@@ -620,14 +626,24 @@ class Monitor:
         return self.evict(self.rules.oldest_ms(swept_ms))
 
     def evict(self, before_ms: int | None = None) -> tuple[Evicted, ...]:
-        """Drop the rows of the buckets that start before a time; all of them if None."""
-        old: dict[str, list[int]] = {}
-        for bucket in sorted(b for b in self._holding if before_ms is None or b < before_ms):
-            for name in self._holding.pop(bucket):
-                old.setdefault(name, []).append(bucket)
-        return tuple(self._evict_tag(name, self.state.tags[name], old[name]) for name in sorted(old))
+        """Drop the rows of the buckets that start before a time; all of them if None.
 
-    def _evict_tag(self, name: str, tag: TagState, old: list[int]) -> Evicted:
+        In the order in which they leave, and of what leaves at once by hashtag, however many hops passed
+        since the last time.
+        """
+        old: dict[int, dict[str, list[int]]] = {}
+        for bucket in sorted(b for b in self._holding if before_ms is None or b < before_ms):
+            leaving = old.setdefault(self.rules.leaves_ms(bucket), {})
+            for name in self._holding.pop(bucket):
+                leaving.setdefault(name, []).append(bucket)
+        return tuple(
+            self._evict_tag(left_ms, name, buckets)
+            for left_ms, leaving in old.items()
+            for name, buckets in sorted(leaving.items())
+        )
+
+    def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
+        tag = self.state.tags[name]
         held = _joined([rows for bucket in old for rows in tag.buckets.pop(bucket)])
         for bucket in old:
             tag.limits.pop(bucket, None)
@@ -639,7 +655,7 @@ class Monitor:
         _forget(tag, forgotten)
         if not tag.buckets and tag.alert is None:
             del self.state.tags[name]
-        return Evicted(name, rows, strings, tuple(old), forgotten)
+        return Evicted(left_ms, name, rows, strings, tuple(old), forgotten)
 
 
 def lockstep(monitors: Sequence[Monitor]) -> Iterator[tuple[Monitor, Outcome]]:
