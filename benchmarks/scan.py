@@ -16,7 +16,8 @@ import msgspec
 from benchmarks.apart import ApartError, peak_mib
 from streams import clock
 from streams.monitor import Rules
-from streams.scan import ASSESSMENTS, SUFFIX, scan
+from streams.scan import scan
+from streams.scan_output import ASSESSMENTS, SUFFIX
 
 COMMAND: Final = Path(sys.executable).parent / "floodmark"
 FIRST_OUTPUT_S: Final = 60.0
@@ -31,9 +32,9 @@ class Scanned(msgspec.Struct, frozen=True):
     windows : int
         Assessed.
     seconds, processor_s : float
-        On the wall, and of processor time.
+        On the wall, and of processor time of this process.
     peak_mib : float
-        The most memory its process held.
+        The most memory its process held; of several the one that reads.
     """
 
     posts: int
@@ -49,10 +50,10 @@ class Scanned(msgspec.Struct, frozen=True):
         return 1e6 * self.processor_s / max(1, self.posts)
 
 
-def scanned(case: Path, out: Path, rules: Rules | None = None) -> Scanned:
-    """Scan a file in this process; with the default rules if none are given."""
+def scanned(case: Path, out: Path, rules: Rules | None = None, jobs: int = 1) -> Scanned:
+    """Scan a file in this process, with the default rules if none are given; see `streams.scan.scan`."""
     begun_s, begun_cpu_s = clock.monotonic_s(), process_time()
-    result = scan([str(case)], out, rules or Rules())
+    result = scan([str(case)], out, rules or Rules(), jobs=jobs)
     processor_s, seconds = process_time() - begun_cpu_s, clock.monotonic_s() - begun_s
     totals = result.totals
     return Scanned(totals.posts, totals.windows, len(result.alerts), seconds, processor_s, peak_mib())

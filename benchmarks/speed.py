@@ -33,7 +33,7 @@ from benchmarks.apart import ApartError, apart
 from benchmarks.scan import first_output_s, scanned
 from benchmarks.speed_checks import checks
 from benchmarks.speed_posts import KINDS, LIVE, MANY, ONE
-from benchmarks.speed_report import FULL, SHORT, USUAL, Report, Size, middle
+from benchmarks.speed_report import FULL, PROCESSES, SHORT, USUAL, Report, Size, middle
 from streams import embedded
 from streams.embedded import StartError
 
@@ -141,7 +141,9 @@ class Bench:
     def _scan(self, size: Size, path: Path) -> None:
         for _ in range(self._extent.repeats if size.posts < ONCE_FROM else 1):
             try:
-                size.scans.append(apart(scanned, path, self._folder / "out", limit_s=self._extent.scan_s))
+                for jobs, scans in ((1, size.scans), (PROCESSES, size.shared)):
+                    out = self._folder / "out"
+                    scans.append(apart(scanned, path, out, None, jobs, limit_s=self._extent.scan_s))
             except ApartError as error:
                 size.why = str(error)
                 break

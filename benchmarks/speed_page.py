@@ -11,7 +11,7 @@ from benchmarks.speed_limit import STEPS
 from benchmarks.speed_live import Live
 from benchmarks.speed_peers import JOBS, OURS, Job
 from benchmarks.speed_profile import Profile, Step
-from benchmarks.speed_report import FULL, SHORT, USUAL, Report, exponent, middle, spread
+from benchmarks.speed_report import FULL, PROCESSES, SHORT, USUAL, Report, exponent, middle, spread
 from benchmarks.speed_targets import Target, targets
 
 LEAST_SHARE: Final = 0.005
@@ -38,6 +38,7 @@ def page(report: Report, chart: str) -> str:
         ),
         *_limit(report),
         *_scan(report),
+        *_shared(report),
         *_live(report),
         *_lag(report),
         *_bytes(report),
@@ -136,6 +137,26 @@ def _scan(report: Report) -> list[str]:
         ),
         rows,
         [*_grown(report), *(told if report.first_output_s else [])],
+    )
+
+
+def _shared(report: Report) -> list[str]:
+    rows = [
+        (
+            size.kind,
+            f"{size.posts:,}",
+            spread([scan.seconds for scan in size.shared], 1),
+            f"{middle(one.seconds for one in size.scans) / middle(one.seconds for one in size.shared):.2f}",
+        )
+        for size in report.sizes
+        if size.shared
+    ]
+    return _table(
+        f"`scan --jobs {PROCESSES}`",
+        f"The same files, scanned by {PROCESSES} processes beside one that reads; what is written is the"
+        " same. One hashtag is one process's work, so only the reading is done beside it.",
+        ("posts of", "posts", "seconds", "times as fast as one process"),
+        rows,
     )
 
 

@@ -45,11 +45,12 @@ STEPS: Final = (
     ("sum up hours", "streams.monitor", "Monitor.hour"),
     ("find what is due", "streams.monitor", "Monitor.assess"),
     ("drop rows", "streams.monitor", "Monitor.close"),
-    ("write", "streams.scan", "assessment_json"),
-    ("write", "streams.scan", "alert_json"),
-    ("write", "streams.scan", "_Files.lines"),
-    ("write", "streams.scan", "_Files.evicted"),
-    ("write", "streams.scan", "_Files.accounts"),
+    ("write", "streams.scan_part", "assessment_json"),
+    ("write", "streams.scan_part", "alert_json"),
+    ("write", "streams.scan_part", "posts_text"),
+    ("write", "streams.scan_part", "accounts_texts"),
+    ("write", "streams.scan_output", "Files.put"),
+    ("write", "streams.scan_output", "Files.alerts"),
 )
 """Step, module and function. One that is not there any more is named in the result."""
 

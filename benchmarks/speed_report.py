@@ -19,14 +19,24 @@ SHORT: Final = "short"
 USUAL: Final = "usual"
 FULL: Final = "full"
 
+PROCESSES: Final = 2
+"""Processes that share a scan: as many as there are cores here."""
+
 
 class Size(msgspec.Struct):
-    """One file of posts, scanned some times; `why` if that was given up."""
+    """One file of posts, scanned some times; `why` if that was given up.
+
+    Attributes
+    ----------
+    shared : list of Scanned
+        Scanned by `PROCESSES` processes and one that reads.
+    """
 
     kind: str
     posts: int
     hashtags: int
     scans: list[Scanned] = []
+    shared: list[Scanned] = []
     why: str = ""
 
     @property

@@ -138,7 +138,8 @@ def test_a_profile_has_all_time_of_the_scan(tmp_path: Path) -> None:
     speed_posts.write(speed_posts.ONE, 1_000, path)
     found = apart(speed_profile.steps, path, tmp_path / "out", RARELY)
     names = [step.name for step in found.steps]
-    assert {"read and decode", "detector near_identical", "group texts"} <= {*names}
+    assert {"read and decode", "detector near_identical", "group texts", "write"} <= {*names}
+    assert found.missing == ()
     assert sum(step.seconds for step in found.steps) == pytest.approx(found.scan.processor_s, rel=0.05)
 
 
