@@ -31,7 +31,6 @@ _INVISIBLE = re.compile(f"[{_INVISIBLE_CHARS}]")
 _UNSEEN = re.compile(  # and what no platform shows, but a reading text has kept so far: fillers, tags
     f"[{_INVISIBLE_CHARS}\u0640\u115f\u1160\u17b4\u17b5\u3164\uffa0\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_SPACE = re.compile(r"\s+")
 
 _WIDE_RANGES: Final = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WIDE = re.compile(f"[{_WIDE_RANGES}]")
@@ -74,10 +73,14 @@ def reading(text: str) -> str:
     >>> reading("Vote  now @ann https://t.co/a1")
     'Vote now @… [link]'
     """
-    text = _LINKS.sub(LINK, text)
-    text = _MENTIONS.sub(MENTION, text)
-    text = _INVISIBLE.sub("", text)
-    return _SPACE.sub(" ", text).strip()[:READING_CHARS]
+    # Each step only where there can be something to do: every post goes through here, with or without.
+    if "/" in text:
+        text = _LINKS.sub(LINK, text)
+    if "@" in text:
+        text = _MENTIONS.sub(MENTION, text)
+    if not text.isascii():
+        text = _INVISIBLE.sub("", text)
+    return " ".join(text.split())[:READING_CHARS]
 
 
 def canonical(text: str) -> str:

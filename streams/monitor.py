@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -29,7 +30,6 @@ from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.campaign import Memory, Trace
 from detectors.hour import count
-from detectors.keys import distinct_keys
 from detectors.near_text import TextIndex
 from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
@@ -326,10 +326,10 @@ class Monitor:
         strings: dict[str, dict[int, str]] = {}
         forgotten: dict[str, list[int]] = {}
         expired = left_out = cut_rows = 0
-        for hashtag, mine in _tables(packet, expected):
+        for hashtag, pieces in _pieces(packet, expected, self.rules.hop_ms):
             tag = self.state.tags.get(hashtag, _NO_TAG)
             parts, gone = list[Rows](), list[Rows]()
-            for bucket, part in self._by_bucket(mine):
+            for bucket, part in pieces:
                 if not self._visible(bucket):
                     expired += len(part)
                     continue
@@ -367,11 +367,6 @@ class Monitor:
             left_out_rows=left_out,
             cut_rows=cut_rows,
         )
-
-    def _by_bucket(self, rows: Rows) -> Iterator[tuple[int, Rows]]:
-        bucket = rows["time_ms"] // self.rules.hop_ms * self.rules.hop_ms
-        for start in np.unique(bucket).tolist():
-            yield start, rows[bucket == start]
 
     def _clock_after(self, packet: Packet, expected: int | None) -> SourceClock:
         news = expected is None or packet.end > expected or (packet.idle and packet.start == expected)
@@ -431,9 +426,9 @@ class Monitor:
         self.state.next = delta.next
         self.state.late.update(delta.late)
         for hashtag, strings in delta.strings.items():
-            self.state.tags.setdefault(hashtag, TagState()).strings.update(strings)
+            self._tag(hashtag).strings.update(strings)
         for (hashtag, bucket), rows in delta.rows.items():
-            tag = self.state.tags.setdefault(hashtag, TagState())
+            tag = self._tag(hashtag)
             tag.buckets.setdefault(bucket, []).append(rows)
             self._holding.setdefault(bucket, set()).add(hashtag)
             self._end_hour(bucket)
@@ -448,6 +443,12 @@ class Monitor:
         for hashtag, bucket in delta.buckets:
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
             self._due.setdefault(hop, set()).add(hashtag)
+
+    def _tag(self, hashtag: str) -> TagState:
+        tag = self.state.tags.get(hashtag)
+        if tag is None:
+            tag = self.state.tags[hashtag] = TagState()
+        return tag
 
     def _end_hour(self, bucket: int) -> None:
         """See to it that a hop ends the hour of some rows, whether or not anything is assessed at it."""
@@ -685,14 +686,30 @@ def _traces(outcomes: Sequence[TagOutcome], changed_ms: int, opened_ms: int = 0)
     )
 
 
-def _tables(packet: Packet, expected: int | None) -> Iterator[tuple[str, Rows]]:
-    """Per hashtag the rows whose offsets are not counted yet."""
+def _pieces(
+    packet: Packet, expected: int | None, hop_ms: int
+) -> Iterator[tuple[str, Iterator[tuple[int, Rows]]]]:
+    """Per hashtag, by rising start of the bucket, the rows whose offsets are not counted yet.
+
+    Worked out for the whole packet at once: most hashtags have a row or two in it. Each piece is a copy, or
+    one row that stays would keep the whole packet.
+    """
     table, offsets = packet.table()
-    first = 0
-    for hashtag, rows in zip(packet.hashtags, packet.counts, strict=True):
-        mine, at = table[first : first + rows], offsets[first : first + rows]
-        first += rows
-        yield hashtag, mine if expected is None or packet.start >= expected else mine[at >= expected]
+    tag = np.repeat(np.arange(len(packet.counts)), packet.counts)
+    bucket = table["time_ms"] // hop_ms * hop_ms
+    order = np.lexsort((bucket, tag))
+    if expected is not None and packet.start < expected:
+        order = order[offsets[order] >= expected]
+    if not len(order):
+        return
+    table, tag, bucket = table[order], tag[order], bucket[order]
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (tag[1:] != tag[:-1]) | (bucket[1:] != bucket[:-1])
+    first = np.flatnonzero(new)
+    ends = np.append(first[1:], len(order))
+    every = zip(tag[first].tolist(), bucket[first].tolist(), first.tolist(), ends.tolist(), strict=True)
+    for at, pieces in groupby(every, key=itemgetter(0)):
+        yield packet.hashtags[at], ((start, table[a:b].copy()) for _, start, a, b in pieces)
 
 
 def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
@@ -701,11 +718,11 @@ def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
     The same post with other values stays: which of them counts is for `distinct` to say, by their bytes and
     not by who came first.
     """
-    posts = rows["post"]
-    known = np.isin(posts, np.concatenate([part["post"] for part in held])) if held else np.False_
-    if not np.any(known) and distinct_keys(posts).size == len(posts):
+    came = rows["post"].tolist()
+    posts = set(came)
+    if len(posts) == len(came) and all(posts.isdisjoint(part["post"].tolist()) for part in held):
         return rows
-    seen = {row.tobytes() for part in held for row in part[np.isin(part["post"], posts)]}
+    seen = {row.tobytes() for part in held for row in part[np.isin(part["post"], rows["post"])]}
     new = np.zeros(len(rows), bool)
     for i, row in enumerate(rows):
         new[i] = (value := row.tobytes()) not in seen
@@ -766,11 +783,9 @@ def _forget(tag: TagState, keys: Sequence[int]) -> None:
     tag.index.forget(keys)
 
 
-def _keys(parts: Sequence[Rows]) -> list[int]:
-    """What the rows stand for, sorted."""
-    columns = [rows[name] for rows in parts for name in STRING_FIELDS]
-    found: list[int] = distinct_keys(np.concatenate(columns)).tolist() if columns else []
-    return found
+def _keys(parts: Sequence[Rows]) -> set[int]:
+    """What the rows stand for."""
+    return set(chain.from_iterable(rows[name].tolist() for rows in parts for name in STRING_FIELDS))
 
 
 def _group(index: TextIndex, rows: Rows) -> Texts:

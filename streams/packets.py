@@ -40,12 +40,16 @@ _COUNTS_KNOWN: Final = tuple(
         Flag.REPLIES_KNOWN,
     )
 )
-_ANSWERS: Final = (
-    (int(Flag.BIO_KNOWN), int(Flag.BIO)),
-    (int(Flag.BANNER_KNOWN), int(Flag.BANNER)),
-    (int(Flag.DEFAULT_PROFILE_KNOWN), int(Flag.DEFAULT_PROFILE)),
-    (int(Flag.VERIFIED_KNOWN), int(Flag.VERIFIED)),
+_ANSWERS: Final = tuple(
+    (int(known), int(known | yes))
+    for known, yes in (
+        (Flag.BIO_KNOWN, Flag.BIO),
+        (Flag.BANNER_KNOWN, Flag.BANNER),
+        (Flag.DEFAULT_PROFILE_KNOWN, Flag.DEFAULT_PROFILE),
+        (Flag.VERIFIED_KNOWN, Flag.VERIFIED),
+    )
 )
+"""What no and yes add to the flags."""
 
 
 class UnreadablePacket(ValueError):
@@ -239,14 +243,16 @@ def _row(post: Post, strings: dict[int, str]) -> tuple[int, ...]:
     created_ms = post.account_created_ms
     if created_ms is not None:
         bits |= _CREATED
-    counts = (post.followers, post.following, post.statuses, post.likes, post.reposts, post.replies)
-    for value, known in zip(counts, _COUNTS_KNOWN, strict=True):
+    told = (post.followers, post.following, post.statuses, post.likes, post.reposts, post.replies)
+    counts = [0] * len(told)
+    for at, value in enumerate(told):
         if value is not None and value >= 0:
-            bits |= known
+            bits |= _COUNTS_KNOWN[at]
+            counts[at] = value if value < _MAX_COUNT else _MAX_COUNT
     answers = (post.has_bio, post.has_banner, post.default_profile, post.verified)
-    for answer, (known, yes) in zip(answers, _ANSWERS, strict=True):
+    for at, answer in enumerate(answers):
         if answer is not None:
-            bits |= known | yes if answer else known
+            bits |= _ANSWERS[at][answer]
     link = post.links[0] if post.links else ""
     return (
         _id(post.id, strings),
@@ -257,9 +263,9 @@ def _row(post: Post, strings: dict[int, str]) -> tuple[int, ...]:
         _string(post.client, strings),
         key(post.target_id) if post.target_id else 0,
         fingerprint(page(link)) if link else 0,
-        _string(site(link), strings),
+        _string(site(link), strings) if link else 0,
         0 if created_ms is None else created_ms // DAY_MS,
-        *(max(0, min(value or 0, _MAX_COUNT)) for value in counts),
+        *counts,
         bits,
         _language(post.language),
         int(post.kind),
