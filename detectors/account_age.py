@@ -13,7 +13,7 @@ from detectors.contrast import Comparing, Sides, contrast
 from detectors.finding import NO_KEYS, SUSPICIOUS, Finding, Verdict
 from detectors.p_values import bounded
 from detectors.scan_statistic import Cluster, densest, smoothed
-from detectors.table import DAY_MS, Flag, Keys, Rows, Window, flagged
+from detectors.table import DAY_MS, Flag, Keys, Rows, Window, flagged, taken
 from detectors.words import day, percent
 
 LEAST_ACCOUNTS: Final = 20
@@ -88,11 +88,11 @@ def born_together(window: Window, baseline: Baseline) -> Keys:
     All accounts are asked, whatever they write; expected is the prior, or their own days smoothed over half a
     year where that is more. A wave of sign-ups is found too: what it means, the other detectors must say.
     """
-    rows = window.rows[flagged(window.rows, Flag.CREATED_KNOWN)]
+    rows = taken(window.rows, flagged(window.rows, Flag.CREATED_KNOWN))
     accounts, first = np.unique(rows["account"], return_index=True)
     if accounts.size < LEAST_ACCOUNTS:
         return NO_KEYS
-    cells, mass = _cells(rows[first], rows[:0], window.end_ms // DAY_MS, baseline)
+    cells, mass = _cells(taken(rows, first), rows[:0], window.end_ms // DAY_MS, baseline)
     born = np.zeros(accounts.size, np.bool_)
     for _ in range(MOST_SPANS):
         rest = ~born

@@ -20,7 +20,7 @@ from detectors.off_topic import OffTopic
 from detectors.p_values import combine
 from detectors.patterns import Pattern, pattern
 from detectors.suspects import Suspects, Tie, suspects
-from detectors.table import DAY_MS, Flag, Keys, Mask, Rows, Window, flagged
+from detectors.table import DAY_MS, Flag, Keys, Mask, Rows, Window, flagged, taken
 from detectors.traits import Timer, like
 from detectors.words import percent
 
@@ -298,7 +298,7 @@ def _enough(window: Window, one: Suspects, speaking: Sequence[str], policy: Asse
     side: where all of it is unknown the texts alone must carry the case, and where one thing is known to be
     ordinary they must show twice as much.
     """
-    rows = window.rows[window.rows_by(one.sides.suspects)]
+    rows = taken(window.rows, window.rows_by(one.sides.suspects))
     if established(rows):
         return False
     worth = TIED[one.tie] + sum(WORTH[name] for name in speaking)

@@ -113,7 +113,7 @@ def reposting(window: Window) -> Reposting:
     row_account = np.full(len(rows), -1, np.int64)
     row_account[use] = account
     flags = np.zeros(len(accounts), np.bool_)
-    fine = ~flagged(rows[use], Flag.COARSE_TIME)
+    fine = ~flagged(rows, Flag.COARSE_TIME)[use]
     if len(accounts) >= LEAST_ACCOUNTS and fine.all():
         flags = _keeping_company(account, rows["target"][use], rows["time_ms"][use])
     return Reposting(accounts, flags, row_account)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.baseline import Baseline
 from detectors.finding import Finding
 from detectors.shares import shares
-from detectors.table import Keys, Mask, Rows, Window
+from detectors.table import Keys, Mask, Rows, Window, taken
 
 
 @dataclass(frozen=True)
@@ -81,4 +81,4 @@ def contrast(window: Window, sides: Sides, known: Mask) -> Contrast:
     has = first >= 0
     suspects = first[has & window.chosen(sides.suspects)]
     others = first[has & window.chosen(sides.others)]
-    return Contrast(window.rows[suspects], window.rows[others], window.group[suspects])
+    return Contrast(taken(window.rows, suspects), taken(window.rows, others), window.group[suspects])

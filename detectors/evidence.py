@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.keys import distinct_keys
-from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged
+from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged, taken
 
 LONGEST_GAP_S = 7_200
 """Posts of one account that lie further apart are not one sitting, and windows are no longer."""
@@ -198,7 +198,7 @@ def _accounts(
     named = np.flatnonzero(first >= 0)
     ranked = named[np.argsort(-posts[named], kind="stable")[:MOST_ACCOUNTS]]  # of equals the lowest key first
     score_of = dict(zip(accounts.tolist(), scores.tolist(), strict=True))
-    rows = window.rows[first[ranked]]
+    rows = taken(window.rows, first[ranked])
     known = flagged(rows, Flag.CREATED_KNOWN).tolist()
     days = rows["created_day"].tolist()
     handles = rows["handle"].tolist()

@@ -19,7 +19,7 @@ from detectors.evidence import near_gaps, once_an_account
 from detectors.keys import among
 from detectors.sample import mixed
 from detectors.shares import LEAST_PAIRS, copies, shares
-from detectors.table import Flag, Keys, Mask, Rows, Window, flagged
+from detectors.table import Flag, Keys, Mask, Rows, Window, flagged, taken
 from detectors.text import SEED
 
 MOST_ACCOUNTS: Final = 200
@@ -202,7 +202,7 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
             kept = np.flatnonzero(ordinary)[np.argsort(mixed(window.accounts[ordinary]))[:MOST_ACCOUNTS]]
             ordinary = np.zeros(len(ordinary), np.bool_)
             ordinary[kept] = True
-        profiles.append(window.rows[window.firsts(ordinary[window.account])[ordinary]])
+        profiles.append(taken(window.rows, window.firsts(ordinary[window.account])[ordinary]))
         if len(window) > count:
             gaps.append(_gaps(window, ordinary))
         if len(window.texts.fingerprint):

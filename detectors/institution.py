@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.table import Flag, Rows, flagged
+from detectors.table import Flag, Rows, flagged, taken
 
 MANY_FOLLOWERS: Final = 5_000
 
@@ -17,9 +17,9 @@ def established(rows: Rows) -> bool:
     Agencies and newsrooms repeat the same texts by the same clock through one system. Verification alone can
     be bought, but not so easily a following.
     """
-    known = rows[flagged(rows, Flag.VERIFIED_KNOWN | Flag.FOLLOWERS_KNOWN)]
+    known = taken(rows, flagged(rows, Flag.VERIFIED_KNOWN | Flag.FOLLOWERS_KNOWN))
     _, first = np.unique(known["account"], return_index=True)
     if not first.size or 2 * first.size < np.unique(rows["account"]).size:
         return False
-    verified = flagged(known[first], Flag.VERIFIED)
+    verified = flagged(known, Flag.VERIFIED)[first]
     return bool(verified.mean() >= 0.5 and np.median(known["followers"][first]) >= MANY_FOLLOWERS)

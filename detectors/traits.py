@@ -21,7 +21,7 @@ from detectors.baseline import FIRST_DAY
 from detectors.bursts import keeping_time
 from detectors.profile import CELLS as BANDS
 from detectors.profile import octave_cells
-from detectors.table import DAY_MS, Flag, Keys, Mask, Window, flagged
+from detectors.table import DAY_MS, Flag, Keys, Mask, Window, flagged, taken
 
 PSEUDO: Final = 4.0
 """Accounts that the overall shares are worth in each side: keeps ratios of small numbers modest."""
@@ -101,7 +101,7 @@ class _Known:
 
     @classmethod
     def of(cls, window: Window, timer: Timer) -> _Known:
-        rows = window.rows[window.firsts(np.ones(len(window), np.bool_))]
+        rows = taken(window.rows, window.firsts(np.ones(len(window), np.bool_)))
         days = max(int(window.end_ms // DAY_MS) - FIRST_DAY + 1, 1)
         day = np.clip(rows["created_day"].astype(np.int64) - FIRST_DAY, 0, days - 1)
         _, client = np.unique(rows["client"], return_inverse=True)

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -34,7 +35,7 @@ from detectors.near_text import TextIndex
 from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
-from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct
+from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct, taken
 from streams.packets import STRING_FIELDS, Packet
 from streams.periods import PERIOD_MS, Closing, Periods
 from streams.watermark import Clocks, SourceClock
@@ -203,7 +204,7 @@ class Evicted:
     """Fingerprints that no row stands for any more."""
 
 
-@dataclass
+@dataclass(slots=True)
 class TagState:
     """The rows of one hashtag by bucket, its strings, and its open alert.
 
@@ -211,16 +212,34 @@ class TagState:
     ----------
     limits : by bucket
         See `Cut`; none of a bucket that keeps all its rows.
-    uses : by fingerprint
-        How many rows stand for each string.
+    derived : Derived or None
+        What follows from rows and strings; None until it is needed. Most hashtags are never assessed.
     """
 
     buckets: dict[int, list[Rows]] = field(default_factory=dict)
     limits: dict[int, int] = field(default_factory=dict)
     strings: dict[int, str] = field(default_factory=dict)
+    alert: Alert | None = None
+    derived: Derived | None = None
+
+
+@dataclass(slots=True)
+class Derived:
+    """Of one hashtag its texts, compared, and by fingerprint how many rows stand for each string."""
+
     index: TextIndex = field(default_factory=TextIndex)
     uses: Counter[int] = field(default_factory=Counter)
-    alert: Alert | None = None
+
+    def take_in(self, strings: Mapping[int, str], rows: Rows) -> None:
+        """Note what some rows stand for."""
+        self.index.add({k: strings[k] for k in set(rows["text"].tolist()) if k in strings})
+        self.uses.update(_used(strings, rows))
+
+    def forget(self, keys: Sequence[int]) -> None:
+        """Drop strings that no row stands for."""
+        for key in keys:
+            del self.uses[key]
+        self.index.forget(keys)
 
 
 _NO_TAG: Final = TagState()  # of a hashtag that nothing is known of; never changed
@@ -285,15 +304,12 @@ class Monitor:
 
     def _resume(self) -> None:
         for hashtag, tag in self.state.tags.items():
-            tag.index, tag.uses = TextIndex(), Counter()
-            buckets = sorted(tag.buckets)
-            for bucket in buckets:
+            tag.derived = None
+            for bucket in sorted(tag.buckets):
                 self._holding.setdefault(bucket, set()).add(hashtag)
                 self._end_hour(bucket)
                 if self.state.assessed_ms is None or bucket + self.rules.hop_ms > self.state.assessed_ms:
                     self._due.setdefault(bucket + self.rules.hop_ms, set()).add(hashtag)
-            # All rows at once: most hashtags have a row or two in a bucket.
-            _take_in(tag, _joined([rows for bucket in buckets for rows in tag.buckets[bucket]]))
             if tag.alert is not None:
                 self._open.add(hashtag)
         for hashtag, hop in self.state.late.items():
@@ -345,8 +361,8 @@ class Monitor:
             if new:
                 strings[hashtag] = new
             if gone:
-                lost, more = (Counter(_used(tag.strings, _joined(some))) for some in (gone, parts))
-                forgotten[hashtag] = _unused(tag, lost, more)
+                more = Counter(_used(tag.strings, _joined(parts)))
+                forgotten[hashtag] = _unused(tag, uses_of(tag), _joined(gone), more)
             cut_rows += sum(map(len, gone))
         late = [key for key in dict.fromkeys((*rows, *cuts)) if self._is_late(key[1])]
         stored = sum(map(len, rows.values()))
@@ -432,11 +448,14 @@ class Monitor:
             tag.buckets.setdefault(bucket, []).append(rows)
             self._holding.setdefault(bucket, set()).add(hashtag)
             self._end_hour(bucket)
-            _take_in(tag, rows)
+            if tag.derived is not None:
+                tag.derived.take_in(tag.strings, rows)
         for (hashtag, bucket), cut in delta.cuts.items():
             tag = self.state.tags[hashtag]
-            held = _joined(tag.buckets[bucket])
-            tag.uses.subtract(Counter(_used(tag.strings, held[~below(held["account"], cut.limit)])))
+            if tag.derived is not None:
+                held = _joined(tag.buckets[bucket])
+                gone = held[~below(held["account"], cut.limit)]
+                tag.derived.uses.subtract(_used(tag.strings, gone))
             tag.buckets[bucket], tag.limits[bucket] = [cut.rows], cut.limit
         for hashtag, keys in delta.forgotten.items():
             _forget(self.state.tags[hashtag], keys)
@@ -568,7 +587,7 @@ class Monitor:
             tag = self.state.tags[name]
             held = _joined([rows for bucket in buckets for rows in tag.buckets.get(bucket, ())])
             rows, share = _sampled(tag, held, start_ms, end_ms)
-            texts = _group(tag.index, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
+            texts = _group(tag, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
             yield Window(name, start_ms, end_ms, rows, texts, sampled=share)
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
@@ -582,7 +601,7 @@ class Monitor:
         rows, share = _sampled(tag, _joined(parts), start_ms, hop_ms)
         if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
-        window = Window(name, start_ms, hop_ms, rows, _group(tag.index, rows), tag.strings, share)
+        window = Window(name, start_ms, hop_ms, rows, _group(tag, rows), tag.strings, share)
         past = self.periods.before(hop_ms)
         baseline = past.learnt.baseline(self.baseline)
         if len(past.campaigns):
@@ -645,14 +664,15 @@ class Monitor:
 
     def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
         tag = self.state.tags[name]
+        uses = uses_of(tag)
         held = _joined([rows for bucket in old for rows in tag.buckets.pop(bucket)])
         for bucket in old:
             tag.limits.pop(bucket, None)
         rows = distinct(held)
         strings = {k: tag.strings[k] for k in _keys([rows]) if k in tag.strings}
-        lost = Counter(_used(tag.strings, held))
-        forgotten = tuple(_unused(tag, lost, Counter()))
-        tag.uses.subtract(lost)
+        forgotten = tuple(_unused(tag, uses, held))
+        if tag.derived is not None:
+            tag.derived.uses.subtract(_used(tag.strings, held))
         _forget(tag, forgotten)
         if not tag.buckets and tag.alert is None:
             del self.state.tags[name]
@@ -692,7 +712,7 @@ def _pieces(
     """Per hashtag, by rising start of the bucket, the rows whose offsets are not counted yet.
 
     Worked out for the whole packet at once: most hashtags have a row or two in it. Each piece is a copy, or
-    one row that stays would keep the whole packet.
+    one row that stays would keep the whole packet; of bytes, as numpy copies rows field by field.
     """
     table, offsets = packet.table()
     tag = np.repeat(np.arange(len(packet.counts)), packet.counts)
@@ -702,14 +722,19 @@ def _pieces(
         order = order[offsets[order] >= expected]
     if not len(order):
         return
-    table, tag, bucket = table[order], tag[order], bucket[order]
+    tag, bucket = tag[order], bucket[order]
+    size = ROW.itemsize
+    raw = table.view(f"V{size}")[order].tobytes()
     new = np.ones(len(order), np.bool_)
     new[1:] = (tag[1:] != tag[:-1]) | (bucket[1:] != bucket[:-1])
     first = np.flatnonzero(new)
     ends = np.append(first[1:], len(order))
     every = zip(tag[first].tolist(), bucket[first].tolist(), first.tolist(), ends.tolist(), strict=True)
     for at, pieces in groupby(every, key=itemgetter(0)):
-        yield packet.hashtags[at], ((start, table[a:b].copy()) for _, start, a, b in pieces)
+        yield (
+            packet.hashtags[at],
+            ((start, np.frombuffer(raw[a * size : b * size], ROW)) for _, start, a, b in pieces),
+        )
 
 
 def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
@@ -748,7 +773,7 @@ def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Row
     if not limits:
         return distinct(rows), 1.0
     lowest = min(limits)
-    return distinct(rows[below(rows["account"], lowest)]), share_below(lowest)
+    return distinct(taken(rows, below(rows["account"], lowest))), share_below(lowest)
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:
@@ -760,10 +785,21 @@ def _joined(parts: Sequence[Rows]) -> Rows:
     return np.frombuffer(b"".join([rows.tobytes() for rows in parts]), ROW)
 
 
-def _take_in(tag: TagState, rows: Rows) -> None:
-    """Note what the rows stand for."""
-    tag.index.add({k: tag.strings[k] for k in set(rows["text"].tolist()) if k in tag.strings})
-    tag.uses.update(_used(tag.strings, rows))
+def derived_of(tag: TagState) -> Derived:
+    """What follows from the rows of a hashtag, which from now on is kept up to date."""
+    if tag.derived is None:
+        tag.derived = Derived()
+        tag.derived.take_in(tag.strings, _every(tag))
+    return tag.derived
+
+
+def uses_of(tag: TagState) -> Counter[int]:
+    """How many rows stand for each string; not to be changed."""
+    return Counter(_used(tag.strings, _every(tag))) if tag.derived is None else tag.derived.uses
+
+
+def _every(tag: TagState) -> Rows:
+    return _joined([rows for parts in tag.buckets.values() for rows in parts])
 
 
 def _used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
@@ -771,16 +807,20 @@ def _used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
     return chain.from_iterable(filter(strings.__contains__, rows[name].tolist()) for name in STRING_FIELDS)
 
 
-def _unused(tag: TagState, lost: Counter[int], more: Counter[int]) -> list[int]:
-    """The strings that no row stands for once some rows went and others came, sorted."""
-    return sorted(key for key, times in lost.items() if tag.uses[key] + more[key] == times)
+def _unused(
+    tag: TagState, uses: Counter[int], gone: Rows, more: Mapping[int, int] = MappingProxyType({})
+) -> list[int]:
+    """The strings that no row stands for once rows counted in `uses` are gone and `more` came; sorted."""
+    lost = Counter(_used(tag.strings, gone))
+    return sorted(key for key, times in lost.items() if uses[key] + more.get(key, 0) == times)
 
 
 def _forget(tag: TagState, keys: Sequence[int]) -> None:
     """Drop strings that no row stands for."""
     for key in keys:
-        del tag.strings[key], tag.uses[key]
-    tag.index.forget(keys)
+        del tag.strings[key]
+    if tag.derived is not None:
+        tag.derived.forget(keys)
 
 
 def _keys(parts: Sequence[Rows]) -> set[int]:
@@ -788,7 +828,7 @@ def _keys(parts: Sequence[Rows]) -> set[int]:
     return set(chain.from_iterable(rows[name].tolist() for rows in parts for name in STRING_FIELDS))
 
 
-def _group(index: TextIndex, rows: Rows) -> Texts:
-    written = rows[(rows["kind"] != Kind.REPOST) & (rows["text"] != 0)]
-    prints, posts = np.unique(written["text"], return_counts=True)
-    return index.texts(prints, posts) if len(prints) else Texts.none()
+def _group(tag: TagState, rows: Rows) -> Texts:
+    texts = rows["text"]
+    prints, posts = np.unique(texts[(rows["kind"] != Kind.REPOST) & (texts != 0)], return_counts=True)
+    return derived_of(tag).index.texts(prints, posts) if len(prints) else Texts.none()
