@@ -48,6 +48,7 @@ ANCHORS: Final = 3
 """Texts that share a band are compared with this many of them, those of lowest fingerprint: the set decides
 which, so order does not, and a flood of variants costs a multiple of their number, not its square."""
 
+_FEW: Final = 1_000  # texts whose bands are sorted at once: several times as fast, until the sorting counts
 _AT_ONCE: Final = 1 << 12  # pairs whose signatures are compared in one piece of memory
 _SPARE_BITS: Final = 3  # an eighth of the keys look shared by chance where their leading bits are counted
 _MOST_BITS: Final = 22
@@ -136,6 +137,16 @@ class TextIndex:
     def _label(self, nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = self._shelf.rows(nodes)
         pairs = self._near_pairs(nodes, rows)
+        part = np.arange(len(nodes))  # most texts are near no other
+        if len(pairs):
+            some, at = np.unique(pairs, return_inverse=True)
+            part[some] = len(nodes) + self._parts(nodes[some], rows[some], weight[some], at.reshape(-1, 2))
+        return _by_size(part, nodes, weight)
+
+    def _parts(
+        self, nodes: Keys, rows: NDArray[np.int64], weight: NDArray[np.int64], pairs: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The part of each text: `cut`."""
         both_ways = np.concatenate((pairs, pairs[:, ::-1])).T
         near = coo_array((np.ones(both_ways.shape[1], np.int8), both_ways), (len(nodes), len(nodes))).tocsr()
 
@@ -148,7 +159,7 @@ class TextIndex:
             out[unsure] = same_wording([(a, b) for a, b in words if a and b], DRIFT_WORDING)
             return out
 
-        return _by_size(cut(near, nodes, weight, like), nodes, weight)
+        return cut(near, nodes, weight, like)
 
     def _near_pairs(self, nodes: Keys, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         pairs = _candidates(self._shelf.bands(rows))
@@ -239,8 +250,33 @@ def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     ----------
     keys : uint64, shape (bands, n)
     """
-    found = []
     count = keys.shape[1]
+    found = _of_all_bands(keys) if count <= _FEW else _band_by_band(keys)
+    return np.stack(np.divmod(distinct_keys(np.concatenate(found)), max(count, 1)), axis=1)
+
+
+def _of_all_bands(keys: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
+    """Pairs as `a * n + b`; sorts all there is, in one go."""
+    count = keys.shape[1]
+    order = np.argsort(keys, axis=1, kind="stable")  # stable: by rising fingerprint in a bucket
+    ordered = np.take_along_axis(keys, order, axis=1)
+    here = np.arange(count)
+    begins = np.ones(keys.shape, np.bool_)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
+    first = np.maximum.accumulate(np.where(begins, here, 0), axis=1)
+    shared = np.flatnonzero(first < here)
+    first, order, later = first.ravel()[shared], order.ravel(), shared % max(count, 1)
+    found = []
+    for anchor in range(ANCHORS):
+        use = first + anchor < later
+        found.append(order[(shared - later + first + anchor)[use]] * count + order[shared[use]])
+    return found
+
+
+def _band_by_band(keys: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
+    """Pairs as `a * n + b`; sorts only what may be shared."""
+    count = keys.shape[1]
+    found = []
     for of_band in keys:
         shared = _shared(of_band)
         order = shared[
@@ -253,7 +289,7 @@ def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
             at = first + anchor
             use = at < here
             found.append(order[at[use]] * count + order[here[use]])
-    return np.stack(np.divmod(distinct_keys(np.concatenate(found)), max(count, 1)), axis=1)
+    return found
 
 
 def _shared(keys: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from detectors.minhash import BANDS, HASHES, Signatures, bands
 from detectors.near_text import ANCHORS, _candidates, _Shelf
 
 
-@pytest.mark.parametrize("count", [1, 2, 50, 3_000])
+@pytest.mark.parametrize("count", [1, 2, 50, 1_000, 1_001, 3_000])
 def test_candidates_are_those_that_share_a_band_with_one_of_its_lowest(count: int) -> None:
     rng = np.random.default_rng(count)
     keys = rng.integers(0, 1 << 63, (BANDS, count)).astype(np.uint64) * np.uint64(2)
