@@ -225,6 +225,9 @@ class Campaigns:
     def __len__(self) -> int:
         return len(self._traces)
 
+    def __contains__(self, alert: str) -> bool:
+        return alert in self._index
+
     def of(self, trace: Trace, known: Campaign | None = None) -> Campaign:
         """The campaign of an alert, which may be among the traces in an earlier state.
 
@@ -268,17 +271,18 @@ class Campaigns:
             Id of the window's own open alert, which is not before itself.
         """
         own = self._index.get(alert, -1)
-        by_label: dict[int, tuple[set[int], set[int]]] = {}
-        for kind, (asked, holders) in enumerate(((accounts, self._accounts), (texts, self._texts))):
-            for key, at in holders.found(mixed(asked), asked):
-                if at != own:
-                    by_label.setdefault(self._label[at], (set(), set()))[kind].add(key)
+        label_of = np.array(self._label, np.int64)
+        met = []
+        for asked, holders in ((accounts, self._accounts), (texts, self._texts)):
+            keys, owners = holders.found(mixed(asked), asked)
+            others = owners != own
+            met.append((keys[others], label_of[owners[others]]))
         out = []
-        for label, (who, what) in by_label.items():
+        for label in distinct_keys(np.concatenate([labels for _, labels in met])).tolist():
             members = [self._traces[at] for at in self._members[label] if at != own]
             origin = min(one.campaign for one in members)
             hashtags = tuple(dict.fromkeys(one.hashtag for one in members))[:MOST_HASHTAGS]
-            found = (np.array(sorted(keys), np.uint64) for keys in (who, what))
+            found = (distinct_keys(keys[labels == label]) for keys, labels in met)
             out.append(Seen(origin, hashtags, *found))
         return tuple(sorted(out, key=lambda one: one.origin))
 
@@ -323,6 +327,10 @@ class Memory:
     campaigns: Campaigns = field(default_factory=Campaigns)
     alert: str = ""
 
+    def __len__(self) -> int:
+        """How many alerts it holds, the window's own not counted."""
+        return len(self.campaigns) - (self.alert in self.campaigns)
+
     def seen(self, accounts: Keys, texts: Keys) -> tuple[Seen, ...]:
         """The campaigns in which accounts or texts were seen before; see `Campaigns.seen`."""
         return self.campaigns.seen(accounts, texts, self.alert)
@@ -343,12 +351,13 @@ class _Holders:
         held = among(self._keys, sample)
         return np.bincount(self._owners[held], minlength=self._size)
 
-    def found(self, hashes: Keys, keys: Keys) -> Iterable[tuple[int, int]]:
-        """Each of the keys, given with their hashes, with each sample that holds it."""
+    def found(self, hashes: Keys, keys: Keys) -> tuple[Keys, NDArray[np.int64]]:
+        """Each of the keys, given with their hashes, as often as samples hold it; and these samples."""
         start, end = (np.searchsorted(self._keys, hashes, side) for side in ("left", "right"))
-        for key, first, last in zip(keys.tolist(), start.tolist(), end.tolist(), strict=True):
-            for at in self._owners[first:last].tolist():
-                yield key, at
+        times = end - start
+        which = np.repeat(np.arange(len(keys)), times)
+        nth = np.arange(len(which)) - (np.cumsum(times) - times)[which]
+        return keys[which], self._owners[start[which] + nth]
 
     def pairs(self, least: int) -> set[tuple[int, int]]:
         """Pairs of samples with at least so many keys in common, the lower first."""

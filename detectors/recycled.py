@@ -32,8 +32,8 @@ class Recycled(Comparing):
     sample of accounts is remembered, the same on both sides.
 
     Effect: share of the accounts in question that were seen before, in [0, 1]. Abstains below 10 of them, and
-    where no campaign is known. It repeats earlier judgements, right or wrong: it never accuses alone, and
-    does not count in the joint judgement.
+    where no alert is known but the window's own. It repeats earlier judgements, right or wrong: it never
+    accuses alone, and does not count in the joint judgement.
     """
 
     name: ClassVar[str] = "recycled"
@@ -41,7 +41,7 @@ class Recycled(Comparing):
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
         count = sides.suspects.size
-        if not len(baseline.memory.campaigns):
+        if not len(baseline.memory):
             return Finding.abstained(self.name, "No earlier campaign is known.")
         if count < LEAST_ACCOUNTS:
             return Finding.abstained(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from builders import everyone, fans, flood, keys, remembering, talk, window, without
 
@@ -42,6 +44,16 @@ def test_late_post_of_an_account_does_not_count_it_twice() -> None:
     once = talk() + flood()
     late = without(flood()[:1], id="77", time_ms=once[0].time_ms + 5_000_000)
     assert find(once + late, keys(flood())).sentence == find(once, keys(flood())).sentence
+
+
+def test_it_abstains_where_only_the_hashtags_own_alert_is_known() -> None:
+    baseline = remembering(keys(flood()))
+    memory = replace(baseline.memory, alert="00c0ffee00c0ffee")
+    assert len(baseline.memory) == 1
+    assert len(memory) == 0
+    found = Recycled().assess(window(talk() + flood()), replace(baseline, memory=memory))
+    assert found.verdict is Verdict.ABSTAINED
+    assert found.sentence == "No earlier campaign is known."
 
 
 def test_it_abstains_where_nothing_is_remembered_or_nobody_copies() -> None:
