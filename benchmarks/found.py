@@ -21,11 +21,12 @@ from detectors.alert import Alert
 from detectors.table import ROW
 from streams import clock, periods, topics
 from streams.agents import BROKER_TIME
-from streams.monitor import PartitionState, TagState
+from streams.monitor import PartitionState
 from streams.news import HOP, REASON
 from streams.pipeline import PUNCTUATION, Message
 from streams.redis_keys import PartitionKeys, ReaderKeys
 from streams.settings import Settings
+from streams.tags import TagState
 from streams.watermark import SourceClock
 
 READ_S: Final = 60.0

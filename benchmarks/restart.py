@@ -27,7 +27,7 @@ from streams import clock, embedded
 from streams.app import READY
 from streams.embedded import StartError
 from streams.live import Stack, Worker
-from streams.monitor import Monitor, PartitionState, derived_of
+from streams.monitor import Monitor, PartitionState
 from streams.redis_store import RedisStore
 from streams.settings import Settings
 
@@ -130,7 +130,7 @@ def _held(states: Sequence[PartitionState]) -> Held:
         rows=sum(len(rows) for parts in buckets for rows in parts),
         hashtags=len(tags),
         buckets=len(buckets),
-        texts=sum(len(derived_of(tag).index) for tag in tags),
+        texts=sum(len(tag.derive().index) for tag in tags),
     )
 
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 from detectors.alert import Alert, State
 from detectors.table import Rows
 from streams.full import Limits
-from streams.monitor import Delta, Evicted, Outcome, PartitionState, TagState
+from streams.monitor import Delta, Evicted, Outcome, PartitionState
 from streams.store import lost_hop, lost_mark, lost_state, lost_to_writer, lost_write
+from streams.tags import Tags, TagState
 from streams.watermark import SourceClock
 
 V = TypeVar("V")
@@ -68,7 +69,7 @@ class MemoryStore:
             dict(held.marks),
             dict(held.clocks),
             held.assessed_ms,
-            tags,
+            Tags(tags),
             late=dict(held.late),
             next=held.next,
             covered_ms=held.covered_ms,

@@ -17,9 +17,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,13 +30,13 @@ from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.campaign import Memory, Trace
 from detectors.hour import count
-from detectors.near_text import TextIndex
 from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct, taken
-from streams.packets import STRING_FIELDS, Packet
+from streams.packets import Packet
 from streams.periods import PERIOD_MS, Closing, Periods
+from streams.tags import Tags, TagState, joined, keys_of, used
 from streams.watermark import Clocks, SourceClock
 
 SWEEP_MS: Final = 600_000
@@ -204,44 +203,6 @@ class Evicted:
     """Fingerprints that no row stands for any more."""
 
 
-@dataclass(slots=True)
-class TagState:
-    """The rows of one hashtag by bucket, its strings, and its open alert.
-
-    Attributes
-    ----------
-    limits : by bucket
-        See `Cut`; none of a bucket that keeps all its rows.
-    derived : Derived or None
-        What follows from rows and strings; None until it is needed. Most hashtags are never assessed.
-    """
-
-    buckets: dict[int, list[Rows]] = field(default_factory=dict)
-    limits: dict[int, int] = field(default_factory=dict)
-    strings: dict[int, str] = field(default_factory=dict)
-    alert: Alert | None = None
-    derived: Derived | None = None
-
-
-@dataclass(slots=True)
-class Derived:
-    """Of one hashtag its texts, compared, and by fingerprint how many rows stand for each string."""
-
-    index: TextIndex = field(default_factory=TextIndex)
-    uses: Counter[int] = field(default_factory=Counter)
-
-    def take_in(self, strings: Mapping[int, str], rows: Rows) -> None:
-        """Note what some rows stand for."""
-        self.index.add({k: strings[k] for k in set(rows["text"].tolist()) if k in strings})
-        self.uses.update(_used(strings, rows))
-
-    def forget(self, keys: Sequence[int]) -> None:
-        """Drop strings that no row stands for."""
-        for key in keys:
-            del self.uses[key]
-        self.index.forget(keys)
-
-
 _NO_TAG: Final = TagState()  # of a hashtag that nothing is known of; never changed
 
 
@@ -260,7 +221,7 @@ class PartitionState:
     marks: dict[int, int] = field(default_factory=dict)
     clocks: dict[int, SourceClock] = field(default_factory=dict)
     assessed_ms: int | None = None
-    tags: dict[str, TagState] = field(default_factory=dict)
+    tags: Tags = field(default_factory=Tags)
     late: dict[str, int] = field(default_factory=dict)
     next: int | None = None
     covered_ms: int | None = None
@@ -312,6 +273,8 @@ class Monitor:
                     self._due.setdefault(bucket + self.rules.hop_ms, set()).add(hashtag)
             if tag.alert is not None:
                 self._open.add(hashtag)
+        for hashtag in list(self.state.tags):
+            self._put_away(hashtag)
         for hashtag, hop in self.state.late.items():
             self._due.setdefault(hop, set()).add(hashtag)
 
@@ -343,7 +306,7 @@ class Monitor:
         forgotten: dict[str, list[int]] = {}
         expired = left_out = cut_rows = 0
         for hashtag, pieces in _pieces(packet, expected, self.rules.hop_ms):
-            tag = self.state.tags.get(hashtag, _NO_TAG)
+            tag = self.state.tags.find(hashtag) or _NO_TAG
             parts, gone = list[Rows](), list[Rows]()
             for bucket, part in pieces:
                 if not self._visible(bucket):
@@ -357,12 +320,12 @@ class Monitor:
                 if offered.cut is not None:
                     cuts[hashtag, bucket] = offered.cut
                     gone.append(offered.gone)
-            new = {k: packet.strings[k] for k in _keys(parts) if k in packet.strings and k not in tag.strings}
-            if new:
+            known, came = tag.strings, packet.strings
+            if new := {key: came[key] for key in keys_of(parts) if key in came and key not in known}:
                 strings[hashtag] = new
             if gone:
-                more = Counter(_used(tag.strings, _joined(parts)))
-                forgotten[hashtag] = _unused(tag, uses_of(tag), _joined(gone), more)
+                more = Counter(used(tag.strings, joined(parts)))
+                forgotten[hashtag] = tag.unused(tag.uses(), joined(gone), more)
             cut_rows += sum(map(len, gone))
         late = [key for key in dict.fromkeys((*rows, *cuts)) if self._is_late(key[1])]
         stored = sum(map(len, rows.values()))
@@ -417,7 +380,7 @@ class Monitor:
         holds = sum(map(len, held))
         if not len(fresh) or holds + len(fresh) <= self.rules.bucket_rows:
             return _Offered(fresh, came - len(rows))
-        every = _joined([*held, fresh])
+        every = joined([*held, fresh])
         hashes = mixed(every["account"])
         fallen = limit(hashes, self.rules.bucket_rows)
         if fallen is None:
@@ -430,7 +393,7 @@ class Monitor:
     def full(self) -> dict[str, dict[int, int]]:
         """By hashtag the limits of the full buckets that no hop has looked at yet; see `Cut`."""
         out = {}
-        for name, tag in self.state.tags.items():
+        for name, tag in self.state.tags.whole():
             if tag.limits and (found := {b: at for b, at in tag.limits.items() if not self._is_late(b)}):
                 out[name] = found
         return out
@@ -453,18 +416,18 @@ class Monitor:
         for (hashtag, bucket), cut in delta.cuts.items():
             tag = self.state.tags[hashtag]
             if tag.derived is not None:
-                held = _joined(tag.buckets[bucket])
+                held = joined(tag.buckets[bucket])
                 gone = held[~below(held["account"], cut.limit)]
-                tag.derived.uses.subtract(_used(tag.strings, gone))
+                tag.derived.uses.subtract(used(tag.strings, gone))
             tag.buckets[bucket], tag.limits[bucket] = [cut.rows], cut.limit
         for hashtag, keys in delta.forgotten.items():
-            _forget(self.state.tags[hashtag], keys)
+            self.state.tags[hashtag].forget(keys)
         for hashtag, bucket in delta.buckets:
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
             self._due.setdefault(hop, set()).add(hashtag)
 
     def _tag(self, hashtag: str) -> TagState:
-        tag = self.state.tags.get(hashtag)
+        tag = self.state.tags.find(hashtag)
         if tag is None:
             tag = self.state.tags[hashtag] = TagState()
         return tag
@@ -584,21 +547,21 @@ class Monitor:
     def _of_hour(self, start_ms: int, end_ms: int) -> Iterator[Window]:
         buckets = range(start_ms, end_ms, self.rules.hop_ms)
         for name in sorted(set().union(*(self._holding.get(bucket, ()) for bucket in buckets))):
-            tag = self.state.tags[name]
-            held = _joined([rows for bucket in buckets for rows in tag.buckets.get(bucket, ())])
+            tag = self.state.tags.glance(name)
+            held = joined([rows for bucket in buckets for rows in tag.buckets.get(bucket, ())])
             rows, share = _sampled(tag, held, start_ms, end_ms)
             texts = _group(tag, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
             yield Window(name, start_ms, end_ms, rows, texts, sampled=share)
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
-        tag = self.state.tags.get(name)
+        tag = self.state.tags.find(name)
         if tag is None:
             return None
         start_ms = hop_ms - self.rules.window_ms
         parts = [rows for b, bucket in tag.buckets.items() if start_ms <= b < hop_ms for rows in bucket]
         if tag.alert is None and not tag.limits and sum(map(len, parts)) < self.rules.min_posts:
             return None
-        rows, share = _sampled(tag, _joined(parts), start_ms, hop_ms)
+        rows, share = _sampled(tag, joined(parts), start_ms, hop_ms)
         if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
         window = Window(name, start_ms, hop_ms, rows, _group(tag, rows), tag.strings, share)
@@ -629,7 +592,8 @@ class Monitor:
             (self._open.discard if keep is None else self._open.add)(name)
             if keep is None and not state.buckets:  # its rows left while the alert was still open
                 del self.state.tags[name]
-        self._due.pop(outcome.hop_ms, None)
+        for name in self._due.pop(outcome.hop_ms, ()):
+            self._put_away(name)
         if self._alone and outcome.closing is not None:
             self.periods.add(outcome.closing)
             self.periods.forget(outcome.closing.end_ms)
@@ -637,6 +601,12 @@ class Monitor:
         self.state.late = {name: hop for name, hop in self.state.late.items() if hop > outcome.hop_ms}
         swept = before_ms is not None and before_ms // SWEEP_MS == outcome.hop_ms // SWEEP_MS
         return () if swept else self.sweep()
+
+    def _put_away(self, name: str) -> None:
+        """Keep a hashtag in less memory, if it is too small to be assessed."""
+        tag = self.state.tags.find(name)
+        if tag is not None and tag.count < self.rules.min_posts:
+            self.state.tags.put_away(name)
 
     def sweep(self) -> tuple[Evicted, ...]:
         """Drop the rows that no hop after the last multiple of `SWEEP_MS` can see."""
@@ -664,18 +634,20 @@ class Monitor:
 
     def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
         tag = self.state.tags[name]
-        uses = uses_of(tag)
-        held = _joined([rows for bucket in old for rows in tag.buckets.pop(bucket)])
+        uses = tag.uses()
+        held = joined([rows for bucket in old for rows in tag.buckets.pop(bucket)])
         for bucket in old:
             tag.limits.pop(bucket, None)
         rows = distinct(held)
-        strings = {k: tag.strings[k] for k in _keys([rows]) if k in tag.strings}
-        forgotten = tuple(_unused(tag, uses, held))
+        strings = {k: tag.strings[k] for k in keys_of([rows]) if k in tag.strings}
+        forgotten = tuple(tag.unused(uses, held))
         if tag.derived is not None:
-            tag.derived.uses.subtract(_used(tag.strings, held))
-        _forget(tag, forgotten)
+            tag.derived.uses.subtract(used(tag.strings, held))
+        tag.forget(forgotten)
         if not tag.buckets and tag.alert is None:
             del self.state.tags[name]
+        else:
+            self._put_away(name)
         return Evicted(left_ms, name, rows, strings, tuple(old), forgotten)
 
 
@@ -776,59 +748,7 @@ def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Row
     return distinct(taken(rows, below(rows["account"], lowest))), share_below(lowest)
 
 
-def _joined(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts, one after the other.
-
-    By their bytes: `np.concatenate` goes through the fields anew for every part, and live there is one for
-    every packet.
-    """
-    return np.frombuffer(b"".join([rows.tobytes() for rows in parts]), ROW)
-
-
-def derived_of(tag: TagState) -> Derived:
-    """What follows from the rows of a hashtag, which from now on is kept up to date."""
-    if tag.derived is None:
-        tag.derived = Derived()
-        tag.derived.take_in(tag.strings, _every(tag))
-    return tag.derived
-
-
-def uses_of(tag: TagState) -> Counter[int]:
-    """How many rows stand for each string; not to be changed."""
-    return Counter(_used(tag.strings, _every(tag))) if tag.derived is None else tag.derived.uses
-
-
-def _every(tag: TagState) -> Rows:
-    return _joined([rows for parts in tag.buckets.values() for rows in parts])
-
-
-def _used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
-    """The strings that rows stand for, each as often as it is."""
-    return chain.from_iterable(filter(strings.__contains__, rows[name].tolist()) for name in STRING_FIELDS)
-
-
-def _unused(
-    tag: TagState, uses: Counter[int], gone: Rows, more: Mapping[int, int] = MappingProxyType({})
-) -> list[int]:
-    """The strings that no row stands for once rows counted in `uses` are gone and `more` came; sorted."""
-    lost = Counter(_used(tag.strings, gone))
-    return sorted(key for key, times in lost.items() if uses[key] + more.get(key, 0) == times)
-
-
-def _forget(tag: TagState, keys: Sequence[int]) -> None:
-    """Drop strings that no row stands for."""
-    for key in keys:
-        del tag.strings[key]
-    if tag.derived is not None:
-        tag.derived.forget(keys)
-
-
-def _keys(parts: Sequence[Rows]) -> set[int]:
-    """What the rows stand for."""
-    return set(chain.from_iterable(rows[name].tolist() for rows in parts for name in STRING_FIELDS))
-
-
 def _group(tag: TagState, rows: Rows) -> Texts:
     texts = rows["text"]
     prints, posts = np.unique(texts[(rows["kind"] != Kind.REPOST) & (texts != 0)], return_counts=True)
-    return derived_of(tag).index.texts(prints, posts) if len(prints) else Texts.none()
+    return tag.derive().index.texts(prints, posts) if len(prints) else Texts.none()

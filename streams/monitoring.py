@@ -411,7 +411,8 @@ class Monitoring:
             await self._store.publish(monitor.partition, limits)
 
     def _show(self, monitor: Monitor, owned: _Owned) -> None:
-        metrics, label, tags = self._metrics, str(monitor.partition), monitor.state.tags.values()
+        metrics, label, tags = self._metrics, str(monitor.partition), monitor.state.tags
+        whole = [tag for _, tag in tags.whole()]
         watermark_ms = monitor.watermark()
         if watermark_ms is not None:
             metrics.watermark_seconds.labels(label).set(watermark_ms / 1_000)
@@ -420,9 +421,9 @@ class Monitoring:
         metrics.waiting_packets.labels(label).set(len(owned.waiting))
         metrics.idle_sources.labels(label).set(monitor.silent)
         metrics.tags.labels(label).set(len(tags))
-        metrics.sampled_tags.labels(label).set(sum(bool(tag.limits) for tag in tags))
+        metrics.sampled_tags.labels(label).set(sum(bool(tag.limits) for tag in whole))
         metrics.window_rows.labels(label).set(owned.rows)
-        metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in tags))
+        metrics.open_alerts.labels(label).set(sum(tag.alert is not None for tag in whole))
 
 
 def _acknowledge(owned: _Owned) -> None:
@@ -446,4 +447,4 @@ def _items(outcome: Outcome) -> list[Item]:
 
 
 def _rows_held(state: PartitionState) -> int:
-    return sum(len(rows) for tag in state.tags.values() for parts in tag.buckets.values() for rows in parts)
+    return sum(state.tags.glance(name).count for name in state.tags)

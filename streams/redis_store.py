@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError
 from detectors.alert import Alert, State
 from detectors.table import ROW, Rows
 from streams.full import Limits
-from streams.monitor import Cut, Delta, Evicted, Outcome, PartitionState, TagOutcome, TagState
+from streams.monitor import Cut, Delta, Evicted, Outcome, PartitionState, TagOutcome
 from streams.output import alert_json
 from streams.redis_client import Client, connect
 from streams.redis_keys import PartitionKeys, ReaderKeys
@@ -36,6 +36,7 @@ from streams.store import (
     lost_to_writer,
     lost_write,
 )
+from streams.tags import TagState
 from streams.watermark import SourceClock
 
 LOAD_KEYS: Final = 500

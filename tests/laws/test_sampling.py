@@ -35,7 +35,7 @@ from hypothesis import strategies as st
 from detectors.sample import below, limit, mixed, share_below
 from detectors.table import ROW, Keys, Rows
 from streams.full import Full, Limits
-from streams.monitor import Monitor, PartitionState, Rules, derived_of, uses_of
+from streams.monitor import Monitor, PartitionState, Rules
 from streams.packets import Packet, decode, encode, pack
 from streams.pipeline import Ingested
 from streams.posts import Post
@@ -141,7 +141,7 @@ def test_what_is_kept_depends_on_nothing_but_the_set_of_posts(
         if number in restarts:
             monitor = monitor_of(rules=rules, state=stored(monitor.state))
         elif number == 0:
-            derived_of(monitor.state.tags[HASHTAG])
+            monitor.state.tags[HASHTAG].derive()
         number += 1
     assert kept_by(monitor.state) == kept_plainly(posts, most)
     tag = monitor.state.tags[HASHTAG]
@@ -149,8 +149,8 @@ def test_what_is_kept_depends_on_nothing_but_the_set_of_posts(
     texts = {text for text in tag.strings.values() if text.startswith("words")}
     assert texts == {p.text for p in posts if int(p.id) in set(rows["post"].tolist())}
     resumed = monitor_of(rules=rules, state=stored(monitor.state)).state.tags[HASHTAG]
-    assert uses_of(resumed) == uses_of(tag)
-    assert len(derived_of(resumed).index) == len(derived_of(tag).index)
+    assert resumed.uses() == tag.uses()
+    assert len(resumed.derive().index) == len(tag.derive().index)
 
 
 def stored(state: PartitionState) -> PartitionState:
@@ -219,7 +219,7 @@ def held(state: PartitionState) -> dict[str, object]:
             {b: sorted(row.tobytes() for rows in parts for row in rows) for b, parts in tag.buckets.items()},
             tag.limits,
             tag.strings,
-            uses_of(tag),
+            tag.uses(),
         )
         for name, tag in state.tags.items()
     }

@@ -1,0 +1,184 @@
+"""What a partition holds of each hashtag: its rows, what they stand for, and what follows from them.
+
+Most hashtags are small: a few posts in two hours, never assessed. These are put away as bytes, in a sixth of
+the memory, until somebody asks for them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from detectors.alert import Alert
+from detectors.near_text import TextIndex
+from detectors.table import ROW, Rows
+from streams.packets import STRING_FIELDS
+
+_NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Derived:
+    """Of one hashtag its texts, compared, and by fingerprint how many rows stand for each string."""
+
+    index: TextIndex = field(default_factory=TextIndex)
+    uses: Counter[int] = field(default_factory=Counter)
+
+    def take_in(self, strings: Mapping[int, str], rows: Rows) -> None:
+        """Note what some rows stand for."""
+        self.index.add({k: strings[k] for k in set(rows["text"].tolist()) if k in strings})
+        self.uses.update(used(strings, rows))
+
+    def forget(self, keys: Sequence[int]) -> None:
+        """Drop strings that no row stands for."""
+        for key in keys:
+            del self.uses[key]
+        self.index.forget(keys)
+
+
+@dataclass(slots=True)
+class TagState:
+    """The rows of one hashtag by bucket, its strings, and its open alert.
+
+    Attributes
+    ----------
+    limits : by bucket
+        See `streams.monitor.Cut`; none of a bucket that keeps all its rows.
+    derived : Derived or None
+        What follows from rows and strings; None until it is needed.
+    """
+
+    buckets: dict[int, list[Rows]] = field(default_factory=dict)
+    limits: dict[int, int] = field(default_factory=dict)
+    strings: dict[int, str] = field(default_factory=dict)
+    alert: Alert | None = None
+    derived: Derived | None = None
+
+    @property
+    def count(self) -> int:
+        """How many rows it holds."""
+        return sum(len(rows) for parts in self.buckets.values() for rows in parts)
+
+    def rows(self) -> Rows:
+        """All rows, one after the other."""
+        return joined([rows for parts in self.buckets.values() for rows in parts])
+
+    def derive(self) -> Derived:
+        """What follows from the rows, which from now on is kept up to date."""
+        if self.derived is None:
+            self.derived = Derived()
+            self.derived.take_in(self.strings, self.rows())
+        return self.derived
+
+    def uses(self) -> Counter[int]:
+        """How many rows stand for each string; not to be changed."""
+        return Counter(used(self.strings, self.rows())) if self.derived is None else self.derived.uses
+
+    def unused(self, uses: Counter[int], gone: Rows, more: Mapping[int, int] = _NOTHING) -> list[int]:
+        """The strings that no row stands for once rows counted in `uses` are gone and `more` came; sorted."""
+        lost = Counter(used(self.strings, gone))
+        return sorted(key for key, times in lost.items() if uses[key] + more.get(key, 0) == times)
+
+    def forget(self, keys: Sequence[int]) -> None:
+        """Drop strings that no row stands for."""
+        for key in keys:
+            del self.strings[key]
+        if self.derived is not None:
+            self.derived.forget(keys)
+
+
+class Tags(MutableMapping[str, TagState]):
+    """The hashtags of a partition by name, in the order in which they came.
+
+    Whoever asks for one gets it whole, and it stays whole until it is put away.
+
+    >>> tags = Tags({"loan": TagState(strings={1: "a text"})})
+    >>> tags.put_away("loan")
+    >>> tags["loan"].strings
+    {1: 'a text'}
+    """
+
+    def __init__(self, tags: Mapping[str, TagState] = MappingProxyType({})) -> None:
+        self._held: dict[str, TagState | bytes] = dict(tags)
+
+    def __getitem__(self, name: str) -> TagState:
+        held = self._held[name]
+        if isinstance(held, bytes):
+            held = self._held[name] = _unpacked(held)
+        return held
+
+    def find(self, name: str) -> TagState | None:
+        """A hashtag, None if nothing is known of it."""
+        return self[name] if name in self._held else None
+
+    def __setitem__(self, name: str, tag: TagState) -> None:
+        self._held[name] = tag
+
+    def __delitem__(self, name: str) -> None:
+        del self._held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._held
+
+    def glance(self, name: str) -> TagState:
+        """A hashtag to be looked at and not changed; one that is put away stays so."""
+        held = self._held[name]
+        return _unpacked(held) if isinstance(held, bytes) else held
+
+    def whole(self) -> Iterator[tuple[str, TagState]]:
+        """Those that are not put away: all that have an alert or a limit are among them."""
+        return ((name, held) for name, held in self._held.items() if isinstance(held, TagState))
+
+    def put_away(self, name: str) -> None:
+        """Keep a hashtag as bytes, unless it has more than rows and strings."""
+        held = self._held[name]
+        if isinstance(held, TagState) and held.alert is None and not held.limits:
+            with suppress(UnicodeEncodeError):  # half a surrogate pair, which some archives have
+                self._held[name] = _packed(held)
+
+
+_Packed = tuple[dict[int, bytes], dict[int, str]]
+_PACKED: Final = msgspec.msgpack.Decoder(_Packed)
+
+
+def _packed(tag: TagState) -> bytes:
+    rows = {bucket: b"".join([part.tobytes() for part in parts]) for bucket, parts in tag.buckets.items()}
+    return msgspec.msgpack.encode((rows, tag.strings))
+
+
+def _unpacked(packed: bytes) -> TagState:
+    rows, strings = _PACKED.decode(packed)
+    return TagState({bucket: [np.frombuffer(part, ROW)] for bucket, part in rows.items()}, strings=strings)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, one after the other.
+
+    By their bytes: `np.concatenate` goes through the fields anew for every part, and live there is one for
+    every packet.
+    """
+    return np.frombuffer(b"".join([rows.tobytes() for rows in parts]), ROW)
+
+
+def used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
+    """The strings that rows stand for, each as often as it is."""
+    return chain.from_iterable(filter(strings.__contains__, rows[name].tolist()) for name in STRING_FIELDS)
+
+
+def keys_of(parts: Sequence[Rows]) -> set[int]:
+    """What rows may stand for."""
+    return set(chain.from_iterable(rows[name].tolist() for rows in parts for name in STRING_FIELDS))

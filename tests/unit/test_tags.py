@@ -1,0 +1,87 @@
+"""Small hashtags are put away in less memory, and come back as they were."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+from builders import HASHTAG, flooded, in_order, monitor_of, packets, post, step, table
+
+from detectors.alert import Alert
+from streams.monitor import Rules
+from streams.tags import Tags, TagState
+
+RULES = Rules(hop_ms=300_000, min_posts=20)
+
+
+def small(texts: int = 3) -> TagState:
+    """A hashtag with rows in two buckets, one of them in two parts."""
+    rows, strings = table(post(n, n, 60 * n, f"the ferry number {n} is late again") for n in range(texts))
+    return TagState({0: [rows[:1], rows[1:2]], 60_000: [rows[2:]]}, strings=strings)
+
+
+def plain(tag: TagState) -> object:
+    return {b: b"".join(rows.tobytes() for rows in parts) for b, parts in tag.buckets.items()}, tag.strings
+
+
+def test_what_is_put_away_comes_back_as_it_was() -> None:
+    tags = Tags({"ferry": small(), "toll": small(9)})
+    tags.put_away("ferry")
+    tags.put_away("ferry")
+    assert [name for name, _ in tags.whole()] == ["toll"]
+    assert list(tags) == ["ferry", "toll"]
+    assert plain(tags.glance("ferry")) == plain(small())
+    assert [name for name, _ in tags.whole()] == ["toll"]
+    assert plain(tags["ferry"]) == plain(small())
+    assert [name for name, _ in tags.whole()] == ["ferry", "toll"]
+    assert tags["ferry"] is tags["ferry"]
+    assert tags.find("bridge") is None
+    with pytest.raises(KeyError):
+        tags["bridge"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"limits": {0: 7}}, {"alert": object()}, {"strings": {1: "half a pair \ud83d"}}],
+    ids=["limit", "alert", "surrogate"],
+)
+def test_what_has_more_than_rows_and_strings_stays_whole(more: dict[str, Alert]) -> None:
+    tag = small()
+    for name, value in more.items():
+        setattr(tag, name, value)
+    tags = Tags({"ferry": tag})
+    tags.put_away("ferry")
+    assert tags["ferry"] is tag
+
+
+def test_after_its_hop_only_what_may_be_assessed_is_whole() -> None:
+    talk = [
+        post(9_000 + n, 9_000 + n, 7 * n, f"small talk {n}", hashtags=(f"small{n % 30}",)) for n in range(60)
+    ]
+    monitor = monitor_of(rules=RULES)
+    for packet in packets(in_order([*flooded(), *talk]), ended=False):
+        step(monitor, packet)
+    assert monitor.state.assessed_ms is not None
+    assert len(monitor.state.tags) > 10
+    waiting = {name for names in monitor._due.values() for name in names}
+    whole = dict(monitor.state.tags.whole())
+    assert HASHTAG in whole
+    assert len(whole) < len(monitor.state.tags) / 2
+    assert all(tag.count >= RULES.min_posts for name, tag in whole.items() if name not in waiting)
+
+
+def test_a_small_hashtag_takes_little_memory() -> None:
+    """Ten thousand of one post each: more would take no more apiece."""
+    count = 10_000
+    made = [small(1) for _ in range(count)]
+    tags = Tags()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for n, tag in enumerate(made):
+            tags[f"invented{n}"] = TagState(tag.buckets, strings=tag.strings)
+            tags.put_away(f"invented{n}")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / count < 600
