@@ -24,6 +24,7 @@ from benchmarks import (
     speed_chart,
     speed_limit,
     speed_live,
+    speed_memory,
     speed_page,
     speed_peers,
     speed_posts,
@@ -58,6 +59,8 @@ class Extent(NamedTuple):
         Posts of the files for whole jobs of others.
     peer_s, scan_s : float
         Wall time after which a job of others, and a scan, is given up.
+    hashtags : int
+        How many a partition is given whose memory is measured.
     """
 
     sizes: dict[str, Sequence[int]]
@@ -66,11 +69,14 @@ class Extent(NamedTuple):
     peer_posts: Sequence[int]
     peer_s: float
     scan_s: float
+    hashtags: int
 
 
 EXTENTS: Final = {
-    SHORT: Extent({ONE: (3_000, 9_000), MANY: (4_000, 16_000)}, 1, 6_000, (2_369,), 60.0, 600.0),
-    USUAL: Extent({ONE: (12_000, 48_000), MANY: (12_000, 48_000)}, 3, 30_000, (2_369, 11_847), 60.0, 600.0),
+    SHORT: Extent({ONE: (3_000, 9_000), MANY: (4_000, 16_000)}, 1, 6_000, (2_369,), 60.0, 600.0, 20_000),
+    USUAL: Extent(
+        {ONE: (12_000, 48_000), MANY: (12_000, 48_000)}, 3, 30_000, (2_369, 11_847), 60.0, 600.0, 200_000
+    ),
     FULL: Extent(
         {ONE: (12_000, 48_000, 189_552, 1_200_000), MANY: (12_000, 120_000, 1_200_000)},
         3,
@@ -78,6 +84,7 @@ EXTENTS: Final = {
         (2_369, 11_847, 189_552),
         500.0,
         3_600.0,
+        1_000_000,
     ),
 }
 
@@ -96,6 +103,7 @@ class Bench:
     def run(self) -> None:
         """Measure everything."""
         self._limits_and_scans()
+        self._hashtags()
         self._profiles()
         self._live()
         self._peers()
@@ -149,6 +157,11 @@ class Bench:
                 break
         told = f"{size.us:.0f} µs a post" if size.scans else size.why
         self._say(f"scan, {size.kind}, {size.posts:,} posts: {told}")
+
+    def _hashtags(self) -> None:
+        self.report.hashtags = apart(speed_memory.hashtags, self._extent.hashtags)
+        self._say(f"{self._extent.hashtags:,} hashtags: {self.report.hashtags.bytes_each:,.0f} bytes each")
+        self.save()
 
     def _profiles(self) -> None:
         for kind in KINDS:

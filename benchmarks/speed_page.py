@@ -31,8 +31,7 @@ def page(report: Report, chart: str) -> str:
         *_head(report, chart),
         *_table(
             "What is wanted, and what is",
-            "What this run did not measure has no answer; no run yet measures ten million posts or a million"
-            " hashtags.",
+            "What this run did not measure has no answer; no run yet measures ten million posts.",
             ("wanted", "how much", "measured", "met"),
             [_target(one) for one in targets(report)],
         ),

@@ -12,6 +12,7 @@ import msgspec
 from benchmarks.scan import Scanned
 from benchmarks.speed_limit import Limit
 from benchmarks.speed_live import Lag, Live
+from benchmarks.speed_memory import Hashtags
 from benchmarks.speed_peers import Job, Signed
 from benchmarks.speed_profile import Profile
 
@@ -68,6 +69,7 @@ class Report(msgspec.Struct):
     limits: dict[str, list[Limit]] = {}
     sizes: list[Size] = []
     first_output_s: list[float] = []
+    hashtags: Hashtags | None = None
     live: list[Live] = []
     lags: list[Lag] = []
     signed: list[Signed] = []

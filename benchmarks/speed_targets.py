@@ -81,7 +81,11 @@ def _memory(report: Report) -> Iterator[Target]:
     windows = [size for size in report.of(speed_posts.ONE) if size.posts >= 189_000]
     yield _peak("189,552 posts in one window", 600, windows)
     yield Target("ten million posts through a window", "under 1,000 MB")
-    yield Target("a million distinct hashtags", "under 300 MB")
+    what, wanted, many = "a million distinct hashtags", "under 300 MB", report.hashtags
+    if many is None:
+        yield Target(what, wanted)
+    else:
+        yield Target(what, wanted, f"{many.bytes_each:,.0f} MB, by {many.count:,}", many.bytes_each < 300)
 
 
 def _peak(what: str, most_mb: int, sizes: list[Size]) -> Target:

@@ -13,7 +13,7 @@ from time import process_time
 import msgspec
 import pytest
 
-from benchmarks import speed_page, speed_peers, speed_posts, speed_profile, speed_report
+from benchmarks import speed_memory, speed_page, speed_peers, speed_posts, speed_profile, speed_report
 from benchmarks.apart import ApartError, OverTimeError, apart, peak_mib
 from benchmarks.scan import Scanned, scanned
 from benchmarks.speed_checks import checks, growth, times
@@ -131,6 +131,12 @@ def test_an_iterator_is_timed_while_it_is_asked_and_not_while_it_waits() -> None
     assert taken == [0, 1, 2]
     assert watch.seconds[REST] >= 0.06
     assert watch.seconds["reading"] < 0.03
+
+
+def test_hashtags_of_one_post_each_take_little_memory() -> None:
+    found = apart(speed_memory.hashtags, 30_000)
+    assert found.count == 30_000
+    assert 107 < found.bytes_each < 1_000
 
 
 def test_a_profile_has_all_time_of_the_scan(tmp_path: Path) -> None:
