@@ -7,7 +7,7 @@ docs/adr/0011-periods.md say why hops know completed periods of other partitions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, TypeVar
@@ -197,6 +197,7 @@ class Periods:
         self._learnt: dict[int, Learnt] = {}
         self._campaigns: dict[frozenset[int], Campaigns] = {}
         self._lock = Lock()  # hops are assessed in threads while more is read
+        self._cleared = 0
         self.since_ms: int | None = None
         """The hops from here on find all they may know; None if nothing was forgotten."""
 
@@ -240,23 +241,27 @@ class Periods:
         """What a hop knows; the same however much of later periods was read already."""
         until, hour = self._until(hop_ms), self._until_hour(hop_ms)
         with self._lock:
-            return _kept(self._pasts, until, lambda: Past(self._learnt_by(hour), self._campaigns_by(until)))
-
-    def _learnt_by(self, last: int) -> Learnt:
-        return _kept(self._learnt, last, lambda: self._learn(last))
-
-    def _learn(self, last: int) -> Learnt:
-        counted = [end for end in sorted(self._sums) if last - self._baseline_ms < end <= last]
-        sums = Sums.joined([sums for end in counted for _, sums in sorted(self._sums[end].items())])
-        return Learnt(sums, len(counted), Tally.joined(list(self._tests.get(last, {}).values())))
-
-    def _campaigns_by(self, until: int) -> Campaigns:
-        known = frozenset(end for end in self._traces if until - self._campaign_ms < end <= until)
-        return _kept(self._campaigns, known, lambda: self._join(known))
-
-    def _join(self, known: frozenset[int]) -> Campaigns:
-        told = [(end, trace) for end in known for of in self._traces[end].values() for trace in of]
-        return Campaigns(latest(told).values())
+            past, cleared = self._pasts.get(until), self._cleared
+            if past is not None:
+                return past
+            known = frozenset(end for end in self._traces if until - self._campaign_ms < end <= until)
+            learnt, campaigns = self._learnt.get(hour), self._campaigns.get(known)
+            hours = [end for end in sorted(self._sums) if hour - self._baseline_ms < end <= hour]
+            sums = [sums for end in hours for _, sums in sorted(self._sums[end].items())]
+            tests = list(self._tests.get(hour, {}).values())
+            told = [(end, trace) for end in known for of in self._traces[end].values() for trace in of]
+        # Joined without the lock: hundreds of alerts take a while, and who reads the topic is not to wait.
+        if learnt is None:
+            learnt = Learnt(Sums.joined(sums), len(hours), Tally.joined(tests))
+        if campaigns is None:
+            campaigns = Campaigns(latest(told).values())
+        past = Past(learnt, campaigns)
+        with self._lock:
+            if cleared == self._cleared:
+                _keep(self._pasts, until, past)
+                _keep(self._learnt, hour, learnt)
+                _keep(self._campaigns, known, campaigns)
+        return past
 
     def forget(self, hop_ms: int) -> None:
         """Drop what neither the hops of its period nor later ones use."""
@@ -278,6 +283,7 @@ class Periods:
             self._closed = dict.fromkeys(self._closed)
             self._sums, self._traces, self._tests, self.since_ms = {}, {}, {}, None
             self._pasts, self._learnt, self._campaigns = {}, {}, {}
+            self._cleared += 1
 
     def every(self) -> Sums:
         """The sums of all hours held."""
@@ -288,10 +294,8 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 
-def _kept(held: dict[_Key, _Value], key: _Key, make: Callable[[], _Value]) -> _Value:
-    """What is held under a key, made if it is not; the oldest goes where too much is held."""
-    if key not in held:
-        if len(held) >= _KEPT:
-            del held[next(iter(held))]
-        held[key] = make()
-    return held[key]
+def _keep(held: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Hold a value under a key; the oldest goes where too much is held."""
+    if key not in held and len(held) >= _KEPT:
+        del held[next(iter(held))]
+    held[key] = value

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Final
 
 import msgspec
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 from builders import RULES, T0, in_order, monitor_of, packets, post, run, step, talk, without
 
-from detectors.campaign import Origin, Trace, sampled
+from detectors.campaign import Campaigns, Origin, Trace, sampled
 from detectors.hour import Sums, Tally
 from detectors.q_values import counted
 from detectors.table import HOUR_MS
@@ -86,6 +89,30 @@ def test_alerts_are_remembered_with_the_period_in_which_they_were_told() -> None
         periods.before(first_ms + 3 * PERIOD_MS).campaigns
         is periods.before(first_ms + 2 * PERIOD_MS).campaigns
     ), "nothing new was told, nothing is worked out again"
+
+
+def test_nobody_waits_while_alerts_are_joined_and_what_was_cleared_meanwhile_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, go_on = Event(), Event()
+
+    def slowly(traces: Iterable[Trace]) -> Campaigns:
+        begun.set()
+        assert go_on.wait(30)
+        return Campaigns(traces)
+
+    periods, first_ms = Periods(range(1)), T0 // HOUR_MS * HOUR_MS + PERIOD_MS
+    periods.add(Closing(0, first_ms, traces=(trace("a", 1),)))
+    monkeypatch.setattr("streams.periods.Campaigns", slowly)
+    with ThreadPoolExecutor() as pool:
+        past = pool.submit(periods.before, first_ms + PERIOD_MS)
+        assert begun.wait(30)
+        periods.add(Closing(0, first_ms + PERIOD_MS))
+        assert periods.closed(0) == first_ms + PERIOD_MS
+        periods.clear()
+        go_on.set()
+        assert len(past.result(30).campaigns) == 1
+    assert len(periods.before(first_ms + PERIOD_MS).campaigns) == 0
 
 
 def test_what_was_read_twice_counts_once_and_what_no_hop_uses_is_forgotten() -> None:
