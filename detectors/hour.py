@@ -19,7 +19,7 @@ from detectors.evidence import near_gaps, once_an_account
 from detectors.keys import among
 from detectors.sample import mixed
 from detectors.shares import LEAST_PAIRS, copies, shares
-from detectors.table import Flag, Keys, Mask, Rows, Window, flagged, taken
+from detectors.table import Flag, Keys, Mask, Rows, Window, flagged, joined, taken
 from detectors.text import SEED
 
 MOST_ACCOUNTS: Final = 200
@@ -194,6 +194,9 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
     gaps: list[Cells] = []
     rates: list[int] = []
     for window, coordinated in windows:
+        if len(window) == 1 and not coordinated.size:  # most hashtags, where there are many
+            profiles.append(window.rows)
+            continue
         ordinary = ~window.chosen(coordinated)
         if not ordinary.any():
             continue
@@ -209,7 +212,7 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
             rates += _rate(window, coordinated)
     if not profiles:
         return Sums()
-    every = np.concatenate(profiles)
+    every = joined(profiles)
     return Sums(
         days=Tally.of(np.clip(every["created_day"][flagged(every, Flag.CREATED_KNOWN)], 0, LAST_DAY)),
         clients=Tally.of(client_cell(every["client"][every["client"] != 0])),

@@ -33,10 +33,10 @@ from detectors.hour import count
 from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
-from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct, taken
+from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct, joined, taken
 from streams.packets import Packet
 from streams.periods import PERIOD_MS, Closing, Periods
-from streams.tags import Tags, TagState, joined, keys_of, used
+from streams.tags import Tags, TagState, keys_of, used
 from streams.watermark import Clocks, SourceClock
 
 SWEEP_MS: Final = 600_000
@@ -548,8 +548,7 @@ class Monitor:
         buckets = range(start_ms, end_ms, self.rules.hop_ms)
         for name in sorted(set().union(*(self._holding.get(bucket, ()) for bucket in buckets))):
             tag = self.state.tags.glance(name)
-            held = joined([rows for bucket in buckets for rows in tag.buckets.get(bucket, ())])
-            rows, share = _sampled(tag, held, start_ms, end_ms)
+            rows, share = _sampled(tag, joined(tag.within(start_ms, end_ms)), start_ms, end_ms)
             texts = _group(tag, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
             yield Window(name, start_ms, end_ms, rows, texts, sampled=share)
 
@@ -558,7 +557,7 @@ class Monitor:
         if tag is None:
             return None
         start_ms = hop_ms - self.rules.window_ms
-        parts = [rows for b, bucket in tag.buckets.items() if start_ms <= b < hop_ms for rows in bucket]
+        parts = tag.within(start_ms, hop_ms)
         if tag.alert is None and not tag.limits and sum(map(len, parts)) < self.rules.min_posts:
             return None
         rows, share = _sampled(tag, joined(parts), start_ms, hop_ms)

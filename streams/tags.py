@@ -19,7 +19,7 @@ import numpy as np
 
 from detectors.alert import Alert
 from detectors.near_text import TextIndex
-from detectors.table import ROW, Rows
+from detectors.table import ROW, Rows, joined
 from streams.packets import STRING_FIELDS
 
 _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
@@ -66,6 +66,10 @@ class TagState:
     def count(self) -> int:
         """How many rows it holds."""
         return sum(len(rows) for parts in self.buckets.values() for rows in parts)
+
+    def within(self, start_ms: int, end_ms: int) -> list[Rows]:
+        """The rows of the buckets that start in a span."""
+        return [rows for start, parts in self.buckets.items() if start_ms <= start < end_ms for rows in parts]
 
     def rows(self) -> Rows:
         """All rows, one after the other."""
@@ -163,15 +167,6 @@ def _packed(tag: TagState) -> bytes:
 def _unpacked(packed: bytes) -> TagState:
     rows, strings = _PACKED.decode(packed)
     return TagState({bucket: [np.frombuffer(part, ROW)] for bucket, part in rows.items()}, strings=strings)
-
-
-def joined(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts, one after the other.
-
-    By their bytes: `np.concatenate` goes through the fields anew for every part, and live there is one for
-    every packet.
-    """
-    return np.frombuffer(b"".join([rows.tobytes() for rows in parts]), ROW)
 
 
 def used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
