@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from types import MappingProxyType
@@ -151,8 +150,7 @@ class Tags(MutableMapping[str, TagState]):
         """Keep a hashtag as bytes, unless it has more than rows and strings."""
         held = self._held[name]
         if isinstance(held, TagState) and held.alert is None and not held.limits:
-            with suppress(UnicodeEncodeError):  # half a surrogate pair, which some archives have
-                self._held[name] = _packed(held)
+            self._held[name] = _packed(held)
 
 
 _Packed = tuple[dict[int, bytes], dict[int, str]]
