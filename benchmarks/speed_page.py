@@ -10,12 +10,29 @@ from benchmarks.speed_checks import checks
 from benchmarks.speed_limit import STEPS
 from benchmarks.speed_live import Live
 from benchmarks.speed_peers import JOBS, OURS, Job
-from benchmarks.speed_profile import Profile, Step
+from benchmarks.speed_profile import AROUND, READING, WRITING, Profile, Step
 from benchmarks.speed_report import FULL, PROCESSES, SHORT, USUAL, Report, exponent, middle, spread
 from benchmarks.speed_targets import Target, targets
 
 LEAST_SHARE: Final = 0.005
 """Steps of less than that are shown together."""
+
+TRIED: Final = (
+    "So it is the same post judged again every minute, by twelve detectors, that costs. What was tried:",
+    "",
+    "- *Work that is done once*: texts are taken to pieces and compared when they come, and pairs that are"
+    " near are remembered, so grouping a window only sorts; what several detectors need of a window is"
+    " worked out for the first.",
+    "- *Asking less*: sets of accounts tied by how they act are looked at only where those tied by what they"
+    " write are not enough, and hashtags in which nothing changed are not assessed.",
+    "- *Whole arrays*: no step goes through the posts of a window one by one, rows are copied as bytes, and"
+    " small windows are grouped in one piece.",
+    "- *Sums by minute*, which could be added up, do not do: what is compared is the accounts in question"
+    " with the others, and who is in question is found anew in every window. Sums would have to be kept for"
+    " every account.",
+    "- *One post a message*: what the second row of the live worker costs more than the first is Faust's work"
+    " for a message. Connectors can put many posts into one, each on a line of its own.",
+)
 
 _EXTENT: Final = {
     SHORT: "**A short run**: small files and one measurement each, to see that everything works. Its figures"
@@ -43,6 +60,7 @@ def page(report: Report, chart: str) -> str:
         *_bytes(report),
         *_peers(report),
         *_profile(report),
+        *_in_the_way(report),
         *_checked(report),
     ]
     return "\n".join(lines)
@@ -330,6 +348,28 @@ def _profile(report: Report) -> list[str]:
                 "",
             ]
     return out
+
+
+def _in_the_way(report: Report) -> list[str]:
+    said = [line for kind, profile in report.profiles.items() for line in _windows(report, kind, profile)]
+    if not said:
+        return []
+    return ["## What stands between this and what is wanted", "", *said, *TRIED, ""]
+
+
+def _windows(report: Report, kind: str, profile: Profile) -> list[str]:
+    limit_us = report.limit_us(kind)
+    if not profile.judged:
+        return []
+    times = profile.judged / profile.scan.posts
+    judging = profile.us(*(step.name for step in profile.steps if step.name not in AROUND))
+    return [
+        f"**{kind.capitalize()}**: a post is in {times:.0f} windows that are assessed. Judging it in one"
+        f" costs {judging / times:.1f} µs, in all of them {judging:.0f} µs; reading it and making its row"
+        f" costs {profile.us(*READING):.0f} µs and writing what was found {profile.us(*WRITING):.0f} µs."
+        f" For 0.8 of the bare loop, what is beyond it may cost {limit_us / 0.8 - limit_us:.0f} µs a post.",
+        "",
+    ]
 
 
 def _shown(profile: Profile) -> list[Step]:

@@ -24,6 +24,7 @@ import msgspec
 from benchmarks.scan import Scanned, scanned
 from detectors import DETECTORS
 from streams.monitor import Rules
+from streams.scan_output import ASSESSMENTS
 
 PROJECT: Final = Path(__file__).parent.parent
 MOST_FUNCTIONS: Final = 12
@@ -33,7 +34,7 @@ STEPS: Final = (
     ("make rows and packets", "streams.scan", "pack"),
     ("take rows in", "streams.monitor", "Monitor.plan"),
     ("take rows in", "streams.monitor", "Monitor.apply"),
-    ("gather a window's rows", "streams.monitor", "_joined"),
+    ("gather a window's rows", "streams.monitor", "joined"),
     ("gather a window's rows", "streams.monitor", "distinct"),
     ("canonical texts and signatures", "detectors.near_text", "TextIndex._look"),
     ("group texts", "streams.monitor", "_group"),
@@ -55,6 +56,15 @@ STEPS: Final = (
 """Step, module and function. One that is not there any more is named in the result."""
 
 REST: Final = "everything else"
+
+READING: Final = ("read and decode", "make rows and packets")
+WRITING: Final = ("write",)
+AROUND: Final = (*READING, *WRITING, "take rows in", "drop rows", "canonical texts and signatures", REST)
+"""Steps that a post goes through once; all others are done again with every window that it is in."""
+
+
+class _Judged(msgspec.Struct):
+    posts: int
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -80,12 +90,19 @@ class Profile(msgspec.Struct, frozen=True):
     ----------
     missing : tuple of str
         Functions of `STEPS` that do not exist: their time is within other steps.
+    judged : int
+        Posts of all assessed windows: a post counts as often as it is in one.
     """
 
     scan: Scanned
     steps: tuple[Step, ...]
     missing: tuple[str, ...] = ()
     functions: tuple[Function, ...] = ()
+    judged: int = 0
+
+    def us(self, *steps: str) -> float:
+        """Microseconds a post of some steps."""
+        return 1e6 * sum(step.seconds for step in self.steps if step.name in steps) / max(1, self.scan.posts)
 
 
 class Stopwatch:
@@ -150,7 +167,9 @@ def steps(case: Path, out: Path, rules: Rules | None = None) -> Profile:
     scan = scanned(case, out, rules)
     watch.stop()
     found = [Step(name, watch.calls[name], seconds) for name, seconds in watch.seconds.items()]
-    return Profile(scan, tuple(sorted(found, key=lambda step: -step.seconds)), tuple(missing))
+    lines = (out / ASSESSMENTS).read_bytes().splitlines()
+    judged = sum(msgspec.json.decode(line, type=_Judged).posts for line in lines)
+    return Profile(scan, tuple(sorted(found, key=lambda step: -step.seconds)), tuple(missing), judged=judged)
 
 
 def _wrap(watch: Stopwatch) -> list[str]:
