@@ -14,6 +14,6 @@ Jobs = Annotated[
         min=1,
         max=MOST_JOBS,
         help="Processes that assess, each its share of the hashtags, beside the one that reads. The results"
-        " are the same. Worth it from some ten thousand posts on; one hashtag alone is one process's work.",
+        " are the same. Worth it from some fifty thousand posts on; one hashtag alone is one process's work.",
     ),
 ]
