@@ -88,6 +88,15 @@ def _answer(
 
 def peak_mib(pid: int | str = "self") -> float:
     """The most memory a process has held since it began to run its program, in MiB."""
+    return _status_mib(pid, "VmHWM")
+
+
+def held_mib(pid: int | str = "self") -> float:
+    """The memory that a process holds, in MiB."""
+    return _status_mib(pid, "VmRSS")
+
+
+def _status_mib(pid: int | str, name: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    (line,) = [line for line in status.splitlines() if line.startswith(f"{name}:")]
     return int(line.split()[1]) / 1024

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from benchmarks.apart import held_mib
 from benchmarks.crowd import T0_MS
 from detectors.baseline import Baseline
 from streams.monitor import Monitor, Rules
@@ -34,7 +34,7 @@ def hashtags(count: int) -> Hashtags:
     """Give a partition posts of half an hour of event time, each under a hashtag of its own."""
     monitor = Monitor(0, (0,), Rules(), Baseline.prior())
     gc.collect()
-    before = _resident_mib()
+    before = held_mib()
     for first in range(0, count, BATCH):
         posts = [(n, _post(n, count)) for n in range(first, min(first + BATCH, count))]
         (packet,) = pack(posts, 0, first, first + len(posts), 1)
@@ -43,7 +43,7 @@ def hashtags(count: int) -> Hashtags:
             monitor.close(monitor.assess(hop_ms))
     assert len(monitor.state.tags) == count
     gc.collect()
-    return Hashtags(count, _resident_mib() - before)
+    return Hashtags(count, held_mib() - before)
 
 
 def _post(number: int, count: int) -> Post:
@@ -55,9 +55,3 @@ def _post(number: int, count: int) -> Post:
         hashtags=(f"invented{number}",),
         client="Web App",
     )
-
-
-def _resident_mib() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) / 1024

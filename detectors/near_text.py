@@ -251,12 +251,19 @@ def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     keys : uint64, shape (bands, n)
     """
     count = keys.shape[1]
-    found = _of_all_bands(keys) if count <= _FEW else _band_by_band(keys)
-    return np.stack(np.divmod(distinct_keys(np.concatenate(found)), max(count, 1)), axis=1)
+    if count <= _FEW:
+        one, other = _paired(keys)
+    else:  # sort only what may be shared
+        found = []
+        for of_band in keys:
+            shared = _shared(of_band)
+            found.append(shared[np.stack(_paired(of_band[None, shared]))])
+        one, other = np.concatenate(found, axis=1)
+    return np.stack(np.divmod(distinct_keys(one * count + other), max(count, 1)), axis=1)
 
 
-def _of_all_bands(keys: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
-    """Pairs as `a * n + b`; sorts all there is, in one go."""
+def _paired(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The anchor and the other text of each pair, once for every band they share; `keys` (bands, n)."""
     count = keys.shape[1]
     order = np.argsort(keys, axis=1, kind="stable")  # stable: by rising fingerprint in a bucket
     ordered = np.take_along_axis(keys, order, axis=1)
@@ -266,30 +273,12 @@ def _of_all_bands(keys: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
     first = np.maximum.accumulate(np.where(begins, here, 0), axis=1)
     shared = np.flatnonzero(first < here)
     first, order, later = first.ravel()[shared], order.ravel(), shared % max(count, 1)
-    found = []
+    ones, others = [], []
     for anchor in range(ANCHORS):
         use = first + anchor < later
-        found.append(order[(shared - later + first + anchor)[use]] * count + order[shared[use]])
-    return found
-
-
-def _band_by_band(keys: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
-    """Pairs as `a * n + b`; sorts only what may be shared."""
-    count = keys.shape[1]
-    found = []
-    for of_band in keys:
-        shared = _shared(of_band)
-        order = shared[
-            np.argsort(of_band[shared], kind="stable")
-        ]  # stable: by rising fingerprint in a bucket
-        sorted_keys = of_band[order]
-        first = np.searchsorted(sorted_keys, sorted_keys, "left")
-        here = np.arange(len(order))
-        for anchor in range(ANCHORS):
-            at = first + anchor
-            use = at < here
-            found.append(order[at[use]] * count + order[here[use]])
-    return found
+        ones.append(order[(shared - later + first + anchor)[use]])
+        others.append(order[shared[use]])
+    return np.concatenate(ones), np.concatenate(others)
 
 
 def _shared(keys: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import structs
 
 from detectors.sample import below
+from detectors.table import taken
 from streams.packets import STRING_FIELDS, Packet
 from streams.pipeline import Ingested
 
@@ -56,7 +57,7 @@ class Full:
                 inside = rows["time_ms"][mine] // self.hop_ms * self.hop_ms == bucket
                 kept[mine] &= ~inside | below(rows["account"][mine], limit)
         left = [int(part.sum()) for part in np.split(kept, ends[:-1])]
-        rows = rows[kept]
+        rows = taken(rows, kept)
         used = set[int]().union(*(rows[name].tolist() for name in STRING_FIELDS))
         return structs.replace(
             packet,

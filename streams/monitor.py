@@ -273,7 +273,6 @@ class Monitor:
                     self._due.setdefault(bucket + self.rules.hop_ms, set()).add(hashtag)
             if tag.alert is not None:
                 self._open.add(hashtag)
-        for hashtag in list(self.state.tags):
             self._put_away(hashtag)
         for hashtag, hop in self.state.late.items():
             self._due.setdefault(hop, set()).add(hashtag)
@@ -375,7 +374,7 @@ class Monitor:
         """What a bucket makes of rows that come; nothing is changed yet."""
         came, held, at_most = len(rows), tag.buckets.get(bucket, ()), tag.limits.get(bucket)
         if at_most is not None:
-            rows = rows[below(rows["account"], at_most)]
+            rows = taken(rows, below(rows["account"], at_most))
         fresh = _fresh(held, rows) if len(rows) else rows
         holds = sum(map(len, held))
         if not len(fresh) or holds + len(fresh) <= self.rules.bucket_rows:
@@ -387,8 +386,9 @@ class Monitor:
             return _Offered(fresh, came - len(rows))
         kept = hashes < np.uint64(fallen)
         left_out = came - len(rows) + int(np.count_nonzero(~kept[holds:]))
-        cut = Cut(fallen, every[kept])
-        return _Offered(every[holds:][kept[holds:]], left_out, cut, every[:holds][~kept[:holds]])
+        cut = Cut(fallen, taken(every, kept))
+        came_in, gone = taken(every[holds:], kept[holds:]), taken(every[:holds], ~kept[:holds])
+        return _Offered(came_in, left_out, cut, gone)
 
     def full(self) -> dict[str, dict[int, int]]:
         """By hashtag the limits of the full buckets that no hop has looked at yet; see `Cut`."""
@@ -417,7 +417,7 @@ class Monitor:
             tag = self.state.tags[hashtag]
             if tag.derived is not None:
                 held = joined(tag.buckets[bucket])
-                gone = held[~below(held["account"], cut.limit)]
+                gone = taken(held, ~below(held["account"], cut.limit))
                 tag.derived.uses.subtract(used(tag.strings, gone))
             tag.buckets[bucket], tag.limits[bucket] = [cut.rows], cut.limit
         for hashtag, keys in delta.forgotten.items():

@@ -346,14 +346,15 @@ class RedisStore:
         Where the stream holds less, Redis was emptied or went back since the writer was looked at: were they
         added all the same, those before them would pass for told, and never be told again.
         """
-        expected = self._told.get(partition)
-        args: list[Any] = [partition, hop_ms, self._kept_alerts, "" if expected is None else expected]
+        news: list[Any] = []
         for one in written:
             alert = one.tag.alert
             if alert is not None and one.news is not None:
-                args += (alert.id, alert.hashtag, alert.state.value, one.tag.reason.value, one.news)
-        if len(args) == 4:
+                news += (alert.id, alert.hashtag, alert.state.value, one.tag.reason.value, one.news)
+        if not news:
             return
+        expected = self._told.get(partition)
+        args = [partition, hop_ms, self._kept_alerts, "" if expected is None else expected, *news]
         told, found = await _TELL.run(self._client, [self._read.alerts, self._read.told], args)
         if not told:
             writer = await _answer(self._client.hget(PartitionKeys(self._prefix, partition).mark, "writer"))

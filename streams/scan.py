@@ -144,6 +144,7 @@ def scan(
         If one of several processes ended before it was done.
     """
     out.mkdir(parents=True, exist_ok=True)
+    prior = baseline or Baseline.prior()
     for spool in (False, True):
         try:
             with ExitStack() as exits:
@@ -151,11 +152,9 @@ def scan(
                 rejects = exits.enter_context(archive.Rejects(out / (REJECTS + SUFFIX)))
                 scanners: _Scanners
                 if jobs == 1:
-                    scanners = _Alone(Scanner(rules, baseline or Baseline.prior(), files.put, told))
+                    scanners = _Alone(Scanner(rules, prior, files.put, told))
                 else:
-                    scanners = exits.enter_context(
-                        Jobs(jobs, out, rules, baseline or Baseline.prior(), files, told)
-                    )
+                    scanners = exits.enter_context(Jobs(jobs, out, rules, prior, files, told))
                 records = archive.ordered(paths, format, rules.lateness_ms, spool=spool, progress=progress)
                 totals = Totals(files=tuple(paths))
                 _read(records, rules, totals, scanners, rejects, posts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -107,16 +107,15 @@ class Jobs:
     def __enter__(self) -> Jobs:
         with ExitStack() as exits:
             root = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="parts-", dir=self._out)))
+            exits.callback(self._stop)
             for partition in range(self.count):
                 folder = root / str(partition)
                 folder.mkdir()
                 tells = self._told is not None
                 task = _Task(partition, self.count, folder, self._rules, self._baseline, tells)
-                job = _Job(task)
-                exits.callback(job.stop)
-                self._jobs.append(job)
+                self._jobs.append(_Job(task))
             for job in self._jobs:
-                Thread(target=self._hear, args=(job,), daemon=True).start()
+                job.start(self._hear)
             self._exits = exits.pop_all()
         return self
 
@@ -124,6 +123,10 @@ class Jobs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exits.close()
+
+    def _stop(self) -> None:
+        for job in self._jobs:
+            job.stop()
 
     def take(self, packets_: Sequence[Packet]) -> None:
         """Pass each scanner its packet; waits where one has more to do than it can."""
@@ -196,9 +199,18 @@ class _Job:
         self._process = context.Process(target=_work, args=(theirs, task), name=f"scan-{task.partition}")
         self._process.start()
         theirs.close()
-        self._queue: SimpleQueue[_Posts | Closing | _Ended] = SimpleQueue()
+        self._queue: SimpleQueue[_Posts | Closing | _Ended | None] = SimpleQueue()
         self._room = Semaphore(MOST_WAITING)
-        Thread(target=self._send, daemon=True).start()
+        self._threads: list[Thread] = []
+
+    def start(self, hear: Callable[[_Job], None]) -> None:
+        """Begin to send, and to hear what it says."""
+        self._threads = [
+            Thread(target=self._send, daemon=True),
+            Thread(target=hear, args=(self,), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def take(self, posts: _Posts, timeout_s: float) -> bool:
         """Send it posts once there is room for them; gives whether there was within that time."""
@@ -213,13 +225,10 @@ class _Job:
 
     def _send(self) -> None:
         with suppress(OSError):  # it is gone, and whoever listens to it says so
-            while True:
-                what = self._queue.get()
+            while (what := self._queue.get()) is not None:
                 self.connection.send(what)
                 if isinstance(what, _Posts):
                     self._room.release()
-                if isinstance(what, _Ended):
-                    return
 
     def ended(self) -> JobEndedError:
         """What to say of it when it does not answer any more."""
@@ -231,21 +240,29 @@ class _Job:
         )
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """End it, if it runs, and whoever speaks with it."""
         self._process.terminate()
         self._process.join()
+        self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        self.connection.close()
 
 
 def _work(connection: Connection[Any, Any], task: _Task) -> None:
     """What a process does. After an exception nobody foresaw, Python shows where and ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that reads ends the others
     with suppress(EOFError, BrokenPipeError):  # the one that reads is gone
-        try:
-            connection.send(_scan(connection, task))
-        except (EOFError, BrokenPipeError):
-            raise
-        except OSError as error:
-            connection.send(error)
+        connection.send(_scanned(connection, task))
+
+
+def _scanned(connection: Connection[Any, Any], task: _Task) -> Found | OSError:
+    try:
+        return _scan(connection, task)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return error
 
 
 def _scan(connection: Connection[Any, Any], task: _Task) -> Found:
