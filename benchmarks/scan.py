@@ -56,7 +56,7 @@ def scanned(case: Path, out: Path, rules: Rules | None = None, jobs: int = 1) ->
     result = scan([str(case)], out, rules or Rules(), jobs=jobs)
     processor_s, seconds = process_time() - begun_cpu_s, clock.monotonic_s() - begun_s
     totals = result.totals
-    return Scanned(totals.posts, totals.windows, len(result.alerts), seconds, processor_s, peak_mib())
+    return Scanned(totals.posts, totals.found.windows, len(result.alerts), seconds, processor_s, peak_mib())
 
 
 def first_output_s(case: Path) -> float:

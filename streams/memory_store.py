@@ -116,7 +116,7 @@ class MemoryStore:
         self._wrote(partition, held)
 
     async def evict(self, partition: int, evicted: Sequence[Evicted]) -> None:
-        """Drop what no later hop can see; see `Store.evict`."""
+        """Drop what is held no more; see `Store.evict`."""
         held = self._held(partition)
         for one in evicted:
             _drop(held.rows, one.hashtag, one.buckets)

@@ -79,6 +79,14 @@ class Metrics:
         self.evicted_rows = Counter(
             "floodmark_evicted_rows", "Rows dropped because no later window can hold them.", registry=registry
         )
+        self.passed_over_tags = Counter(
+            "floodmark_passed_over_tags",
+            "How often all that was held of a small hashtag was dropped, as there were too many of them.",
+            registry=registry,
+        )
+        self.passed_over_rows = Counter(
+            "floodmark_passed_over_rows", "Rows that were dropped with them.", registry=registry
+        )
         self.commit_seconds = Histogram(
             "floodmark_commit_seconds",
             "Wall time to store one packet.",

@@ -34,8 +34,10 @@ from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
 from detectors.table import HOUR_MS, ROW, Keys, Kind, Rows, Texts, Window, distinct, joined, taken
+from detectors.text import fingerprint
 from streams.packets import Packet
 from streams.periods import PERIOD_MS, Closing, Periods
+from streams.slices import Slices
 from streams.tags import Tags, TagState, keys_of, used
 from streams.watermark import Clocks, SourceClock
 
@@ -69,6 +71,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     bucket_rows: int = 2_000
     """Rows of one hashtag and hop that are kept; of more those of the accounts of lowest hash. Ten times what
     the largest flood we know brought in a minute (177 posts), and a window of 240,000 rows at the most."""
+    small_hashtags: int = 302_400
+    """How many hashtags with fewer than `min_posts` posts are held, in all partitions together; of more those
+    with the most posts, and of these the latest. About 650 bytes each, so 200 MB. By slice, see
+    `streams.slices`: as hashtags fill slices unevenly, the first are passed over from half of it on."""
     baseline_hours: int = 168
     """How many completed hours the baseline is learnt from: a week holds every hour of every weekday once."""
     campaign_hours: int = 720
@@ -192,7 +198,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evicted:
-    """Rows of one hashtag that left the last window they can be part of, at a multiple of `SWEEP_MS`."""
+    """Rows of one hashtag that are held no more.
+
+    Attributes
+    ----------
+    left_ms : int
+        The multiple of `SWEEP_MS` at which they left the last window they can be part of; where they were
+        passed over, the hop at which there were too many small hashtags.
+    forgotten : tuple of int
+        Fingerprints that no row stands for any more.
+    passed_over : bool
+        Whether later windows would have held them.
+    """
 
     left_ms: int
     hashtag: str
@@ -200,7 +217,7 @@ class Evicted:
     strings: Mapping[int, str]
     buckets: tuple[int, ...]
     forgotten: tuple[int, ...]
-    """Fingerprints that no row stands for any more."""
+    passed_over: bool = False
 
 
 _NO_TAG: Final = TagState()  # of a hashtag that nothing is known of; never changed
@@ -261,6 +278,7 @@ class Monitor:
         self._due: dict[int, set[str]] = {}
         self._holding: dict[int, set[str]] = {}  # bucket -> hashtags with rows in it
         self._open: set[str] = set()
+        self._slices = Slices(self.state.tags, self.rules.small_hashtags)
         self._resume()
 
     def _resume(self) -> None:
@@ -430,7 +448,12 @@ class Monitor:
         tag = self.state.tags.find(hashtag)
         if tag is None:
             tag = self.state.tags[hashtag] = TagState()
+            self._slices.add(hashtag)
         return tag
+
+    def _drop(self, hashtag: str) -> None:
+        del self.state.tags[hashtag]
+        self._slices.remove(hashtag)
 
     def _end_hour(self, bucket: int) -> None:
         """See to it that a hop ends the hour of some rows, whether or not anything is assessed at it."""
@@ -582,7 +605,7 @@ class Monitor:
         return TagOutcome(window, assessment, alert, reason)
 
     def close(self, outcome: Outcome) -> tuple[Evicted, ...]:
-        """Keep what a hop decided, after it was told and stored; gives the rows no later hop can see."""
+        """Keep what a hop decided, after it was told and stored; gives the rows that are held no more."""
         for tag in outcome.tags:
             name = tag.assessment.hashtag
             keep = tag.alert if tag.alert is not None and tag.alert.state is not State.RESOLVED else None
@@ -590,7 +613,7 @@ class Monitor:
             state.alert = keep
             (self._open.discard if keep is None else self._open.add)(name)
             if keep is None and not state.buckets:  # its rows left while the alert was still open
-                del self.state.tags[name]
+                self._drop(name)
         for name in self._due.pop(outcome.hop_ms, ()):
             self._put_away(name)
         if self._alone and outcome.closing is not None:
@@ -599,7 +622,7 @@ class Monitor:
         before_ms, self.state.assessed_ms = self.state.assessed_ms, outcome.hop_ms
         self.state.late = {name: hop for name, hop in self.state.late.items() if hop > outcome.hop_ms}
         swept = before_ms is not None and before_ms // SWEEP_MS == outcome.hop_ms // SWEEP_MS
-        return () if swept else self.sweep()
+        return (*(() if swept else self.sweep()), *self.pass_over())
 
     def _put_away(self, name: str) -> None:
         """Keep a hashtag in less memory, if it is too small to be assessed."""
@@ -631,6 +654,44 @@ class Monitor:
             for name, buckets in sorted(leaving.items())
         )
 
+    def pass_over(self) -> tuple[Evicted, ...]:
+        """Drop the small hashtags that are too many at the last hop, as far as they came before it.
+
+        In each slice in which something came since the hop before: what is dropped does not depend on other
+        slices. It may be repeated after a crash: rows that came late since the last hop do not count, and
+        hashtags by which it is known that something came are given last.
+        """
+        hop_ms, late = self.state.assessed_ms, self.state.late
+        if hop_ms is None or not (crowded := self._slices.crowded()):
+            return ()
+        came = {name for name in self._holding.get(hop_ms - self.rules.hop_ms, ()) if name not in late}
+        found = list[tuple[bool, str, list[int]]]()
+        for names in crowded:
+            if came.isdisjoint(names):
+                continue
+            small = [one for name in names if name not in late and (one := self._small(name, hop_ms))]
+            small.sort(reverse=True)
+            found += ((name in came, name, old) for *_, name, old in small[self._slices.at_most :])
+        passed = [self._pass_over(hop_ms, name, old) for _, name, old in sorted(found)]
+        return tuple(passed)
+
+    def _small(self, name: str, hop_ms: int) -> tuple[int, int, int, str, list[int]] | None:
+        """Of a small hashtag what its place among others goes by, its name, and its buckets before a hop."""
+        sizes = self.state.tags.sizes(name)
+        since_ms = self.rules.oldest_ms(hop_ms)
+        needed = {bucket: size for bucket, size in sizes.items() if since_ms <= bucket < hop_ms}
+        posts = sum(needed.values())
+        sampled = not self.state.tags.limits(name).keys().isdisjoint(needed)
+        if not needed or posts >= self.rules.min_posts or sampled or name in self._open:
+            return None
+        old = sorted(bucket for bucket in sizes if bucket < hop_ms)
+        return posts, max(needed), fingerprint(name), name, old
+
+    def _pass_over(self, hop_ms: int, name: str, old: list[int]) -> Evicted:
+        for bucket in old:
+            self._holding[bucket].discard(name)
+        return replace(self._evict_tag(hop_ms, name, old), passed_over=True)
+
     def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
         tag = self.state.tags[name]
         uses = tag.uses()
@@ -644,7 +705,7 @@ class Monitor:
             tag.derived.uses.subtract(used(tag.strings, held))
         tag.forget(forgotten)
         if not tag.buckets and tag.alert is None:
-            del self.state.tags[name]
+            self._drop(name)
         else:
             self._put_away(name)
         return Evicted(left_ms, name, rows, strings, tuple(old), forgotten)

@@ -16,7 +16,7 @@ from detectors.baseline import Baseline
 from streams import clock
 from streams.ingestion import Send
 from streams.metrics import Metrics
-from streams.monitor import Delta, Monitor, Outcome, PartitionState
+from streams.monitor import Delta, Evicted, Monitor, Outcome, PartitionState
 from streams.news import Item, News
 from streams.output import alert_json
 from streams.packets import Packet, decode
@@ -241,9 +241,8 @@ class Monitoring:
             state = await self._state(partition, rows_log)
             owned.behind, owned.read = max(await rows_log.counted(), owned.seen), 0
         monitor = self._monitor(partition, state)
-        swept = monitor.sweep()
-        if swept:
-            await self._store.evict(partition, swept)
+        if left := (*monitor.sweep(), *monitor.pass_over()):
+            await self._store.evict(partition, left)
         owned.rows = _rows_held(state)
         await self._say_closed(monitor)
         owned.monitor = monitor
@@ -369,9 +368,8 @@ class Monitoring:
         evicted = monitor.close(outcome)
         if evicted:
             await self._store.evict(monitor.partition, evicted)
-        gone = sum(len(tag.rows) for tag in evicted)
-        self._count_hop(outcome, gone)
-        return gone
+        self._count_hop(outcome, evicted)
+        return sum(len(tag.rows) for tag in evicted)
 
     async def _tell_end(self, owned: _Owned, monitor: Monitor) -> None:
         if not monitor.ended:
@@ -397,10 +395,15 @@ class Monitoring:
         self._metrics.cut_rows.inc(delta.cut_rows)
         return new - delta.cut_rows
 
-    def _count_hop(self, outcome: Outcome, evicted_rows: int) -> None:
+    def _count_hop(self, outcome: Outcome, evicted: Sequence[Evicted]) -> None:
         self._metrics.hops.inc()
         self._metrics.assessments.inc(len(outcome.tags))
-        self._metrics.evicted_rows.inc(evicted_rows)
+        for left in evicted:
+            if left.passed_over:
+                self._metrics.passed_over_tags.inc()
+                self._metrics.passed_over_rows.inc(len(left.rows))
+            else:
+                self._metrics.evicted_rows.inc(len(left.rows))
         for tag in outcome.tags:
             self._metrics.alerts.labels(tag.reason.value).inc()
 

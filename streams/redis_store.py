@@ -364,13 +364,14 @@ class RedisStore:
     # ----------------------------------------------------------------------------------------- evict
 
     async def evict(self, partition: int, evicted: Sequence[Evicted]) -> None:
-        """Drop what no later hop can see; see `Store.evict`. Atomic for each hashtag."""
+        """Drop what is held no more; see `Store.evict`. In order, and atomic for each hashtag."""
         keys = PartitionKeys(self._prefix, partition)
-        for one in evicted:
-            names = [keys.mark, keys.tags, keys.texts(one.hashtag)]
-            names += [keys.rows(one.hashtag, bucket) for bucket in one.buckets]
-            args: list[Any] = [_PACK([f"{k:016x}" for k in one.forgotten])]
-            args += [f"{bucket}:{one.hashtag}" for bucket in one.buckets]
+        for chunk in _by_keys(evicted):
+            names, args = [keys.mark, keys.tags], list[Any]()
+            for one in chunk:
+                names += [keys.texts(one.hashtag), *(keys.rows(one.hashtag, b) for b in one.buckets)]
+                args.append(_PACK([f"{k:016x}" for k in one.forgotten]))
+                args.append(_PACK([f"{bucket}:{one.hashtag}" for bucket in one.buckets]))
             found = await self._write(_EVICT, partition, names, args)
             if found:
                 raise self._refusal(partition, *found)
@@ -463,6 +464,13 @@ def _rows_of(key: str, value: bytes) -> tuple[int | None, Rows]:
         )
     limit = int.from_bytes(value[:before], "little") if before else None
     return limit, np.frombuffer(value, ROW, offset=before)
+
+
+def _by_keys(evicted: Sequence[Evicted]) -> Iterator[Sequence[Evicted]]:
+    """What goes in one round trip: as many hashtags as have about as many buckets as are read in one."""
+    before = itertools.accumulate((len(one.buckets) for one in evicted), initial=0)
+    for _, group in itertools.groupby(zip(before, evicted, strict=False), lambda pair: pair[0] // LOAD_KEYS):
+        yield [one for _, one in group]
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

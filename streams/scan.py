@@ -58,14 +58,11 @@ class Totals:
     untagged: int = 0
     controls: int = 0
     rejects: int = 0
-    late: int = 0
-    left_out: int = 0
-    windows: int = 0
     accounts: set[str] = field(default_factory=set)
     hashtags: set[str] = field(default_factory=set)
-    sampled: set[str] = field(default_factory=set)
     first_ms: int | None = None
     last_ms: int | None = None
+    found: Found = field(default_factory=Found)
 
     def add(self, post: Post) -> None:
         """Count one post."""
@@ -83,10 +80,11 @@ class Totals:
             "posts": self.posts,
             "accounts": len(self.accounts),
             "hashtags": len(self.hashtags),
-            "windows": self.windows,
+            "windows": self.found.windows,
             "rejects": self.rejects,
-            "sampled": len(self.sampled),
-            "left_out": self.left_out,
+            "sampled": len(self.found.sampled),
+            "left_out": self.found.left_out,
+            "passed_over": self.found.passed_over,
             "starts_at": None if self.first_ms is None else iso(self.first_ms),
             "ends_at": None if self.last_ms is None else iso(self.last_ms),
         }
@@ -99,8 +97,11 @@ class Result:
     alerts: tuple[bytes, ...]
     totals: Totals
     rejects_by_reason: Mapping[str, int]
-    learnt: Sums
-    """What all hours were like, the last one as far as the archive goes."""
+
+    @property
+    def learnt(self) -> Sums:
+        """What all hours were like, the last one as far as the archive goes."""
+        return self.totals.found.learnt
 
     def parsed(self) -> list[dict[str, Any]]:
         """The alerts as the report and the summary want them."""
@@ -158,11 +159,9 @@ def scan(
                 records = archive.ordered(paths, format, rules.lateness_ms, spool=spool, progress=progress)
                 totals = Totals(files=tuple(paths))
                 _read(records, rules, totals, scanners, rejects, posts)
-                found = scanners.finish()
-                lines = latest(found.alerts.values())
+                totals.found = scanners.finish()
+                lines = latest(totals.found.alerts.values())
                 files.alerts(lines)
-                totals.windows, totals.late = found.windows, found.late
-                totals.left_out, totals.sampled = found.left_out, found.sampled
                 totals.rejects = rejects.counts.total()
                 if not totals.posts:
                     raise NothingReadableError(_nothing(paths, rejects.counts))
@@ -177,7 +176,7 @@ def scan(
             (out / (REJECTS + SUFFIX)).unlink(missing_ok=True)
             raise
         publish(out)
-        return Result(lines, totals, dict(rejects.counts), found.learnt)
+        return Result(lines, totals, dict(rejects.counts))
     raise AssertionError("a spooled archive is in order")
 
 

@@ -33,8 +33,9 @@ class Found:
     alerts : by id, the last JSON line of each
     windows : int
         Windows assessed.
-    late, left_out : int
-        Rows that came after their own hop; those that full buckets left out.
+    late, left_out, passed_over : int
+        Rows that came after their own hop; those that full buckets left out; those of small hashtags of
+        which there were too many.
     sampled : set of hashtags
     learnt : Sums
         What all its hours were like, the last one as far as the archive goes.
@@ -44,6 +45,7 @@ class Found:
     windows: int = 0
     late: int = 0
     left_out: int = 0
+    passed_over: int = 0
     sampled: set[str] = field(default_factory=set)
     learnt: Sums = field(default_factory=Sums)
 
@@ -55,6 +57,7 @@ class Found:
             windows=sum(part.windows for part in parts),
             late=sum(part.late for part in parts),
             left_out=sum(part.left_out for part in parts),
+            passed_over=sum(part.passed_over for part in parts),
             sampled={hashtag for part in parts for hashtag in part.sampled},
             learnt=Sums.joined([part.learnt for part in parts]),
         )
@@ -161,7 +164,8 @@ class Scanner:
                     self._told(tag.alert, tag.reason)
 
     def _leave(self, left: Iterable[Evicted]) -> None:
-        for tag in left:
+        for tag in sorted(left, key=lambda tag: (tag.left_ms, tag.hashtag)):
+            self._found.passed_over += len(tag.rows) * tag.passed_over
             self._put(POSTS, (tag.left_ms, tag.hashtag), posts_text(tag, self._ledger))
 
     def finish(self, last_ms: int) -> Found:

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
         le=10_000_000,
         description="rows of one hashtag and hop that are kept; of more a sample of accounts",
     )
+    small_hashtags: int = Field(
+        _RULES.small_hashtags,
+        ge=1,
+        le=1_000_000_000,
+        description="hashtags with fewer posts that all partitions together hold, about 650 bytes each",
+    )
     min_accounts: int = Field(
         _ASSESSMENT.min_accounts, ge=2, le=1_000_000, description="coordinated accounts an alert needs"
     )
@@ -241,6 +247,7 @@ class Settings(BaseSettings):
             max_ahead_ms=self.max_ahead_s * 1_000,
             min_posts=self.min_posts,
             bucket_rows=self.bucket_rows,
+            small_hashtags=self.small_hashtags,
             baseline_hours=self.baseline_hours,
             campaign_hours=self.campaign_hours,
             assessment=AssessmentPolicy(

@@ -71,7 +71,7 @@ class Store(Protocol):
         ...
 
     async def evict(self, partition: int, evicted: Sequence[Evicted]) -> None:
-        """Drop the buckets and strings that no later hop can see.
+        """Drop buckets and strings that are held no more, in their order; each hashtag's at once.
 
         Raises
         ------

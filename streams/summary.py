@@ -125,8 +125,9 @@ def what_was_read(totals: Mapping[str, Any]) -> list[tuple[str, str]]:
     ----------
     totals : mapping
         ``files`` (sequence of names), ``posts``, ``accounts``, ``hashtags``, ``windows`` (assessed),
-        ``rejects``, ``sampled`` (hashtags) and ``left_out`` (posts under these) as int, ``starts_at`` and
-        ``ends_at`` as ISO 8601. Each may be missing.
+        ``rejects``, ``sampled`` (hashtags), ``left_out`` (posts under these) and ``passed_over`` (posts under
+        small hashtags that were too many) as int, ``starts_at`` and ``ends_at`` as ISO 8601. Each may be
+        missing.
     """
     read: list[tuple[str, str]] = []
     files = totals.get("files")
@@ -149,6 +150,8 @@ def what_was_read(totals: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
     if totals.get("left_out"):
         read.append(("hashtags sampled", f"{totals['sampled']:,}, {totals['left_out']:,} posts left out"))
+    if totals.get("passed_over"):
+        read.append(("too many hashtags", f"{totals['passed_over']:,} posts of small ones passed over"))
     return read
 
 

@@ -146,6 +146,18 @@ class Tags(MutableMapping[str, TagState]):
         """Those that are not put away: all that have an alert or a limit are among them."""
         return ((name, held) for name, held in self._held.items() if isinstance(held, TagState))
 
+    def sizes(self, name: str) -> Mapping[int, int]:
+        """By bucket the rows of a hashtag; one that is put away stays so."""
+        held = self._held[name]
+        if isinstance(held, bytes):
+            return {bucket: len(part) // ROW.itemsize for bucket, part in _ROWS.decode(held)[0].items()}
+        return {bucket: sum(map(len, parts)) for bucket, parts in held.buckets.items()}
+
+    def limits(self, name: str) -> Mapping[int, int]:
+        """The limits of a hashtag's buckets."""
+        held = self._held[name]
+        return _NOTHING if isinstance(held, bytes) else held.limits
+
     def put_away(self, name: str) -> None:
         """Keep a hashtag as bytes, unless it has more than rows and strings."""
         held = self._held[name]
@@ -155,6 +167,7 @@ class Tags(MutableMapping[str, TagState]):
 
 _Packed = tuple[dict[int, bytes], dict[int, str]]
 _PACKED: Final = msgspec.msgpack.Decoder(_Packed)
+_ROWS: Final = msgspec.msgpack.Decoder(tuple[dict[int, bytes], msgspec.Raw])  # without making the strings
 
 
 def _packed(tag: TagState) -> bytes:

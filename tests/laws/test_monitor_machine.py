@@ -29,7 +29,7 @@ from redis.exceptions import ConnectionError as AwayError
 from detectors.alert import Reason
 from detectors.baseline import Baseline
 from detectors.table import DAY_MS
-from streams import monitoring
+from streams import monitoring, slices
 from streams.memory_store import HeldPartition, MemoryStore
 from streams.monitor import Monitor, Outcome, PartitionState, lockstep
 from streams.output import alert_json
@@ -54,6 +54,9 @@ COPIES: Final = 8
 PLENTY: Final = 2_000
 FULL: Final = 12
 """Rows that a bucket keeps in the histories in which hashtags are sampled."""
+
+SMALL: Final = 4
+"""Small hashtags that are held; so many in each slice in the histories in which there is one slice."""
 
 Progress = tuple[int, Sequence[int], int]
 PROGRESS: Final = st.tuples(
@@ -96,6 +99,7 @@ def settings_of(sources: int, bucket_rows: int) -> Settings:
         lateness_s=LATENESS_MS // 1_000,
         min_posts=10,
         bucket_rows=bucket_rows,
+        small_hashtags=SMALL,
         hold_hops=2,
         calm_hops=2,
     )
@@ -117,6 +121,18 @@ def posts_of(day: int, seed: int) -> tuple[Post, ...]:
     )
 
 
+@cache
+def strays(day: int, seed: int) -> tuple[Post, ...]:
+    """Posts of the same two hours under a dozen hashtags, of which none has many."""
+    posts = talk(seed, accounts=20, first=200)
+    return tuple(
+        msgspec.structs.replace(
+            one, id=f"{one.id}{day}", time_ms=one.time_ms + day * DAY_MS, hashtags=(f"stray{n % 12}",)
+        )
+        for n, one in enumerate(posts)
+    )
+
+
 def monitor_of(
     sources: int,
     state: PartitionState | None = None,
@@ -134,6 +150,12 @@ def hops(monitor: Monitor) -> Iterator[Outcome]:
         outcome = monitor.assess(hop_ms)
         monitor.close(outcome)
         yield outcome
+
+
+def resumed(monitor: Monitor) -> None:
+    """Do what is done with a partition that was taken over, before anything else."""
+    monitor.sweep()
+    monitor.pass_over()
 
 
 News = tuple[int, bytes, bytes]
@@ -591,7 +613,7 @@ class Exactness(RuleBasedStateMachine):
         stored = self.stored()
         if stored != self.checked:
             monitor = monitor_of(self.sources, self.loaded(), self.fold.periods, bucket_rows=self.bucket_rows)
-            monitor.sweep()
+            resumed(monitor)
             for _ in hops(monitor):
                 pass
             assert plain(monitor.state) == self.fold.states[stored["next"]]
@@ -740,6 +762,27 @@ class ExactnessOfSamplesOfTheLog(ExactnessOfTheLog):
     bucket_rows = FULL
 
 
+class ExactnessOfFewHashtags(Exactness):
+    """There are more small hashtags than are held: which are passed over is a function of the posts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(slices, "SLICES", 1)
+
+    def posts_today(self) -> list[Arrival]:
+        posts = (*posts_of(self.day, self.seed), *strays(self.day, self.seed))
+        return jumbled(posts, self.rng, self.sources, LATENESS_MS)[::-1]
+
+    def close(self) -> None:
+        super().close()
+        self.patch.undo()
+
+
+class ExactnessOfFewHashtagsOfTheLog(ExactnessOfFewHashtags, ExactnessOfTheLog):
+    """The same where posts are late."""
+
+
 TestExactness = Exactness.TestCase
 TestExactness.settings = MACHINES
 TestExactnessOfTheLog = ExactnessOfTheLog.TestCase
@@ -748,6 +791,10 @@ TestExactnessOfSamples = ExactnessOfSamples.TestCase
 TestExactnessOfSamples.settings = settings(MACHINES, max_examples=MACHINES.max_examples // 2)
 TestExactnessOfSamplesOfTheLog = ExactnessOfSamplesOfTheLog.TestCase
 TestExactnessOfSamplesOfTheLog.settings = TestExactnessOfSamples.settings
+TestExactnessOfFewHashtags = ExactnessOfFewHashtags.TestCase
+TestExactnessOfFewHashtags.settings = TestExactnessOfSamples.settings
+TestExactnessOfFewHashtagsOfTheLog = ExactnessOfFewHashtagsOfTheLog.TestCase
+TestExactnessOfFewHashtagsOfTheLog.settings = TestExactnessOfSamples.settings
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -773,6 +820,23 @@ def test_the_days_of_the_machines_are_sampled_where_buckets_are_small_and_alerts
             tags += [tag for outcome in step_of(monitor, packet) for tag in outcome.tags]
     assert len({tag.window.sampled for tag in tags}) > SEEDS
     assert {Reason.FIRED, Reason.GREW} <= {tag.reason for tag in tags if tag.window.sampled < 1}
+
+
+def test_in_the_days_of_the_machines_small_hashtags_are_passed_over_where_few_are_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slices, "SLICES", 1)
+    monitor, passed, told = monitor_of(1), list[str](), list[Reason]()
+    for packet in packets(
+        [(0, one) for one in sorted((*posts_of(0, 0), *strays(0, 0)), key=lambda p: p.time_ms)]
+    ):
+        monitor.apply(monitor.plan(packet))
+        while (hop_ms := monitor.next_hop()) is not None:
+            outcome = monitor.assess(hop_ms)
+            told += [tag.reason for tag in outcome.tags]
+            passed += [one.hashtag for one in monitor.close(outcome) if one.passed_over]
+    assert len(passed) > 20
+    assert Reason.FIRED in told
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

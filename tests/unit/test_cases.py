@@ -75,7 +75,7 @@ def test_organic_conversations_raise_no_alert_when_pressed_into_one_hashtag_and_
 
     path.write_bytes(b"".join(encode(post) + b"\n" for post in lines))
     result = scanned(path, tmp_path / "out")
-    assert result.totals.windows > 100
+    assert result.totals.found.windows > 100
     assert result.alerts == ()
 
 

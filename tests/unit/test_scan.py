@@ -138,6 +138,6 @@ def test_what_a_sampled_hashtag_leaves_out_is_said_and_what_is_kept_is_written(t
 
 
 def test_a_scan_without_sampled_hashtags_does_not_speak_of_samples(small: Scanned) -> None:
-    assert small.result.totals.left_out == 0
+    assert small.result.totals.found.left_out == 0
     assert "sampled" not in str(what_was_read(small.result.totals.shown()))
     assert b"sampled" not in (small.out / "assessments.jsonl").read_bytes()

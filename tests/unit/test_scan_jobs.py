@@ -89,8 +89,8 @@ def test_several_processes_write_the_bytes_that_one_does(
 def test_the_case_has_what_could_differ(alone: Scanned) -> None:
     totals = alone.result.totals
     assert len(alone.result.alerts) >= 4
-    assert totals.sampled
-    assert totals.left_out
+    assert totals.found.sampled
+    assert totals.found.left_out
     assert not alone.result.learnt.empty
     assert len(totals.hashtags) > 40
     assert {why for _, why in alone.told} >= {Reason.FIRED, Reason.GREW, Reason.RESOLVED}
