@@ -59,8 +59,10 @@ class Extent(NamedTuple):
         Posts of the files for whole jobs of others.
     peer_s, scan_s : float
         Wall time after which a job of others, and a scan, is given up.
-    hashtags : int
-        How many a partition is given whose memory is measured.
+    hashtags, invented : int
+        How many a partition is given whose memory is measured: fewer than it holds, and more.
+    streamed : int
+        Posts of one hashtag that go through a window.
     """
 
     sizes: dict[str, Sequence[int]]
@@ -70,12 +72,32 @@ class Extent(NamedTuple):
     peer_s: float
     scan_s: float
     hashtags: int
+    invented: int
+    streamed: int
 
 
 EXTENTS: Final = {
-    SHORT: Extent({ONE: (3_000, 9_000), MANY: (4_000, 16_000)}, 1, 6_000, (2_369,), 60.0, 600.0, 20_000),
+    SHORT: Extent(
+        {ONE: (3_000, 9_000), MANY: (4_000, 16_000)},
+        1,
+        6_000,
+        (2_369,),
+        60.0,
+        600.0,
+        20_000,
+        40_000,
+        60_000,
+    ),
     USUAL: Extent(
-        {ONE: (12_000, 48_000), MANY: (12_000, 48_000)}, 3, 30_000, (2_369, 11_847), 60.0, 600.0, 200_000
+        {ONE: (12_000, 48_000), MANY: (12_000, 48_000)},
+        3,
+        30_000,
+        (2_369, 11_847),
+        60.0,
+        600.0,
+        100_000,
+        1_000_000,
+        1_000_000,
     ),
     FULL: Extent(
         {ONE: (12_000, 48_000, 189_552, 1_200_000), MANY: (12_000, 120_000, 1_200_000)},
@@ -84,7 +106,9 @@ EXTENTS: Final = {
         (2_369, 11_847, 189_552),
         500.0,
         3_600.0,
+        100_000,
         1_000_000,
+        10_000_000,
     ),
 }
 
@@ -103,7 +127,7 @@ class Bench:
     def run(self) -> None:
         """Measure everything."""
         self._limits_and_scans()
-        self._hashtags()
+        self._memory()
         self._profiles()
         self._live()
         self._peers()
@@ -158,9 +182,13 @@ class Bench:
         told = f"{size.us:.0f} µs a post" if size.scans else size.why
         self._say(f"scan, {size.kind}, {size.posts:,} posts: {told}")
 
-    def _hashtags(self) -> None:
-        self.report.hashtags = apart(speed_memory.hashtags, self._extent.hashtags)
-        self._say(f"{self._extent.hashtags:,} hashtags: {self.report.hashtags.bytes_each:,.0f} bytes each")
+    def _memory(self) -> None:
+        few = self.report.hashtags = apart(speed_memory.hashtags, self._extent.hashtags)
+        self._say(f"{few.count:,} hashtags: {few.bytes_each:,.0f} bytes each")
+        many = self.report.invented = apart(speed_memory.hashtags, self._extent.invented)
+        self._say(f"{many.count:,} hashtags: {many.held:,} held, {many.peak_mib:,.0f} MiB more at the most")
+        hot = self.report.stream = apart(speed_memory.stream, self._extent.streamed)
+        self._say(f"{hot.posts:,} posts of one hashtag: {hot.peak_mib:,.0f} MiB at the most")
         self.save()
 
     def _profiles(self) -> None:

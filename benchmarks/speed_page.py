@@ -48,7 +48,7 @@ def page(report: Report, chart: str) -> str:
         *_head(report, chart),
         *_table(
             "What is wanted, and what is",
-            "What this run did not measure has no answer; no run yet measures ten million posts.",
+            "What this run did not measure has no answer.",
             ("wanted", "how much", "measured", "met"),
             [_target(one) for one in targets(report)],
         ),
@@ -58,6 +58,7 @@ def page(report: Report, chart: str) -> str:
         *_live(report),
         *_lag(report),
         *_bytes(report),
+        *_memory(report),
         *_peers(report),
         *_profile(report),
         *_in_the_way(report),
@@ -267,6 +268,34 @@ def _bytes(report: Report) -> list[str]:
             )
             for number, runs in _by_message(report)
         ],
+    )
+
+
+def _memory(report: Report) -> list[str]:
+    rows = [
+        (
+            "as many hashtags",
+            f"{many.count:,}",
+            f"{many.held:,} hashtags, {many.bytes_each:,.0f} bytes each",
+            f"{many.mib:,.0f} more",
+            f"{many.peak_mib:,.0f} more",
+        )
+        for many in (report.hashtags, report.invented)
+        if many is not None
+    ]
+    after = []
+    if (hot := report.stream) is not None:
+        held = f"up to {hot.rows:,} rows in a window"
+        rows.append(("one hashtag", f"{hot.posts:,}", held, "", f"{hot.peak_mib:,.0f} in all"))
+        each = hot.processor_s * 1e6 / hot.posts
+        after.append(f"The one hashtag was assessed {hot.windows:,} times, and a post cost {each:.0f} µs.")
+    return _table(
+        "Memory, whatever comes",
+        "Of one partition with nothing beside it. Of too many small hashtags the busiest are held"
+        " (docs/adr/0014), of a hashtag with too many posts a sample of its accounts (docs/adr/0010).",
+        ("posts under", "posts", "held", "memory in the end, MiB", "at the most, MiB"),
+        rows,
+        after,
     )
 
 

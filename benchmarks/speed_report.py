@@ -12,7 +12,7 @@ import msgspec
 from benchmarks.scan import Scanned
 from benchmarks.speed_limit import Limit
 from benchmarks.speed_live import Lag, Live
-from benchmarks.speed_memory import Hashtags
+from benchmarks.speed_memory import Hashtags, Stream
 from benchmarks.speed_peers import Job, Signed
 from benchmarks.speed_profile import Profile
 
@@ -70,6 +70,8 @@ class Report(msgspec.Struct):
     sizes: list[Size] = []
     first_output_s: list[float] = []
     hashtags: Hashtags | None = None
+    invented: Hashtags | None = None
+    stream: Stream | None = None
     live: list[Live] = []
     lags: list[Lag] = []
     signed: list[Signed] = []

@@ -352,6 +352,19 @@ async def test_all_that_is_evicted_is_gone(stores: Any) -> None:
         assert (await store.load(0)).tags == {}
 
 
+async def test_many_hashtags_are_evicted_in_their_order(stores: Any) -> None:
+    """More than go in one round trip; what is named first and no more is gone."""
+    async with stores(1) as (store,):
+        monitor = monitor_of()
+        for first in range(0, 1_200, 300):
+            tags = [[f"ferry{n}"] for n in range(first, first + 300)]
+            await feed(store, monitor, [post(first + n, tags=tag) for n, tag in enumerate(tags)])
+        left = monitor.evict()
+        assert len(left) == 1_200
+        await store.evict(0, left[:1_100])
+        assert set((await store.load(0)).tags) == {one.hashtag for one in left[1_100:]}
+
+
 # ------------------------------------------------------------------------------------------ Redis alone
 
 

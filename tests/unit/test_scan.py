@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from builders import post
 
-from streams import reference_case
+from streams import formats, reference_case, slices
 from streams.monitor import Rules
 from streams.scan import Result, scan
 from streams.summary import what_was_read
@@ -135,6 +136,22 @@ def test_what_a_sampled_hashtag_leaves_out_is_said_and_what_is_kept_is_written(t
     assert totals["left_out"] + kept == 3_554
     ((name, figure),) = what_was_read(totals)[-1:]
     assert (name, figure) == ("hashtags sampled", f"1, {totals['left_out']:,} posts left out")
+
+
+def test_what_is_passed_over_is_written_and_the_scan_says_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "SLICES", 1)
+    archive = tmp_path / "posts.jsonl"
+    made = [post(n, n, 60 * n, "the ferry is late again", hashtags=(f"ferry{n}",)) for n in range(5)]
+    archive.write_bytes(b"".join(formats.encode(one) + b"\n" for one in made))
+    found = scan([str(archive)], tmp_path / "out", Rules(small_hashtags=2))
+    assert what_was_read(found.totals.shown())[-1] == (
+        "too many hashtags",
+        "3 posts of small ones passed over",
+    )
+    written = rows(tmp_path / "out" / "posts.csv")
+    assert [row["hashtag"] for row in written] == [f"ferry{n}" for n in range(5)]
 
 
 def test_a_scan_without_sampled_hashtags_does_not_speak_of_samples(small: Scanned) -> None:

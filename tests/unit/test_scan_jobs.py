@@ -23,8 +23,9 @@ from streams.scan_jobs import JobEndedError, Jobs
 from streams.scan_output import Files
 
 WRITTEN = (ALERTS, ASSESSMENTS, POSTS, ACCOUNTS)
-RULES = Rules(hop_ms=600_000, bucket_rows=120)
-"""Assessed every ten minutes; with so few rows a hop that the busiest hashtags are sampled."""
+RULES = Rules(hop_ms=600_000, bucket_rows=120, small_hashtags=1)
+"""Assessed every ten minutes; with so few rows a hop that the busiest hashtags are sampled, and of small
+hashtags one in a slice."""
 
 GAP_MS = 2 * DAY_MS + 1_000 * 60 * 17
 SPAN_S = 3_600
@@ -38,6 +39,9 @@ def posts() -> list[Post]:
         msgspec.structs.replace(post, hashtags=(*post.hashtags, tags[n // 2])) if n % 3 == 0 else post
         for n, post in enumerate(made)
     ]
+    for n, post in enumerate(both):
+        if n % 2:
+            both[n] = msgspec.structs.replace(post, hashtags=(*post.hashtags, f"invented{n}"))
     again = [
         msgspec.structs.replace(post, id=f"again-{post.id}", time_ms=post.time_ms + GAP_MS) for post in both
     ]
@@ -91,6 +95,7 @@ def test_the_case_has_what_could_differ(alone: Scanned) -> None:
     assert len(alone.result.alerts) >= 4
     assert totals.found.sampled
     assert totals.found.left_out
+    assert totals.found.passed_over
     assert not alone.result.learnt.empty
     assert len(totals.hashtags) > 40
     assert {why for _, why in alone.told} >= {Reason.FIRED, Reason.GREW, Reason.RESOLVED}

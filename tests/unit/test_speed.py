@@ -135,8 +135,15 @@ def test_an_iterator_is_timed_while_it_is_asked_and_not_while_it_waits() -> None
 
 def test_hashtags_of_one_post_each_take_little_memory() -> None:
     found = apart(speed_memory.hashtags, 30_000)
-    assert found.count == 30_000
+    assert (found.count, found.held) == (30_000, 30_000)
     assert 107 < found.bytes_each < 1_000
+    assert found.peak_mib >= found.mib
+
+
+def test_a_stream_of_one_hashtag_is_assessed_as_it_comes() -> None:
+    found = apart(speed_memory.stream, 4 * speed_memory.HOT_A_MINUTE)
+    assert found.windows == 1  # the others are not over for as long as a post may be late
+    assert 1_500 < found.rows <= 2_000
 
 
 def test_a_profile_has_all_time_of_the_scan(tmp_path: Path) -> None:
