@@ -34,6 +34,7 @@ def test_every_policy_field_can_be_set() -> None:
         max_ahead_s=5,
         min_posts=7,
         bucket_rows=900,
+        small_hashtags=50_000,
         baseline_hours=24,
         campaign_hours=48,
         min_accounts=9,
