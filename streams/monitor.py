@@ -626,8 +626,14 @@ class Monitor:
 
     def _put_away(self, name: str) -> None:
         """Keep a hashtag in less memory, if it is too small to be assessed."""
-        tag = self.state.tags.find(name)
-        if tag is not None and tag.count < self.rules.min_posts:
+        tags = self.state.tags
+        if name in tags and sum(tags.sizes(name).values()) < self.rules.min_posts:
+            tags.put_away(name)
+
+    def _put_quiet_away(self, before_ms: int) -> None:
+        """Keep the hashtags in less memory of which nothing is younger."""
+        quiet = [name for name, tag in self.state.tags.whole() if max(tag.buckets, default=0) < before_ms]
+        for name in quiet:
             self.state.tags.put_away(name)
 
     def sweep(self) -> tuple[Evicted, ...]:
@@ -635,7 +641,9 @@ class Monitor:
         if self.state.assessed_ms is None:
             return ()
         swept_ms = self.state.assessed_ms // SWEEP_MS * SWEEP_MS
-        return self.evict(self.rules.oldest_ms(swept_ms))
+        evicted = self.evict(self.rules.oldest_ms(swept_ms))
+        self._put_quiet_away(swept_ms - SWEEP_MS)
+        return evicted
 
     def evict(self, before_ms: int | None = None) -> tuple[Evicted, ...]:
         """Drop the rows of the buckets that start before a time; all of them if None.

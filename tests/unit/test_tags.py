@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from builders import HASHTAG, flooded, in_order, monitor_of, packets, post, step, table
+from builders import HASHTAG, T0, flooded, in_order, lines, monitor_of, packets, post, step, table, talk
 
 from detectors.alert import Alert
 from streams.monitor import Rules
@@ -68,6 +68,20 @@ def test_after_its_hop_only_what_may_be_assessed_is_whole() -> None:
     assert HASHTAG in whole
     assert len(whole) < len(monitor.state.tags) / 2
     assert all(tag.count >= RULES.min_posts for name, tag in whole.items() if name not in waiting)
+
+
+def test_a_hashtag_to_which_nothing_came_is_put_away_and_assessed_as_it_was() -> None:
+    early = [p for p in talk() if p.time_ms < T0 + 1_500_000]
+    ticks = [post(9_000 + n, 9_000 + n, 60 * n, f"tick {n}", hashtags=("tick",)) for n in range(90)]
+    late = [post(8_000 + n, 9_500 + n, 4_800 + n, f"late word {n}") for n in range(5)]
+    monitor, kept, put_away, after = monitor_of(rules=RULES), monitor_of(rules=RULES), False, list[bytes]()
+    kept._put_quiet_away = lambda before_ms: None  # type: ignore[method-assign]
+    for packet in packets(in_order([*early, *ticks, *late]), size=lambda: 5):
+        found = lines(step(monitor, packet))
+        assert found == lines(step(kept, packet))
+        after += [line for line in found if put_away and HASHTAG.encode() in line]
+        put_away = put_away or HASHTAG not in dict(monitor.state.tags.whole())
+    assert after
 
 
 def test_a_small_hashtag_takes_little_memory() -> None:
