@@ -443,6 +443,8 @@ class Monitor:
         for hashtag, bucket in delta.buckets:
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
             self._due.setdefault(hop, set()).add(hashtag)
+        for hashtag in dict.fromkeys(hashtag for hashtag, _ in delta.buckets):
+            self._put_away(hashtag)
 
     def _tag(self, hashtag: str) -> TagState:
         tag = self.state.tags.find(hashtag)
@@ -576,14 +578,14 @@ class Monitor:
             yield Window(name, start_ms, end_ms, rows, texts, sampled=share)
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
-        tag = self.state.tags.find(name)
-        if tag is None:
+        start_ms, tags = hop_ms - self.rules.window_ms, self.state.tags
+        if name not in tags:
             return None
-        start_ms = hop_ms - self.rules.window_ms
-        parts = tag.within(start_ms, hop_ms)
-        if tag.alert is None and not tag.limits and sum(map(len, parts)) < self.rules.min_posts:
+        held = sum(size for bucket, size in tags.sizes(name).items() if start_ms <= bucket < hop_ms)
+        if held < self.rules.min_posts and name not in self._open and not tags.limits(name):
             return None
-        rows, share = _sampled(tag, joined(parts), start_ms, hop_ms)
+        tag = tags[name]
+        rows, share = _sampled(tag, joined(tag.within(start_ms, hop_ms)), start_ms, hop_ms)
         if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
         window = Window(name, start_ms, hop_ms, rows, _group(tag, rows), tag.strings, share)
