@@ -160,7 +160,7 @@ def _counts(keys: NDArray[np.int64], coordinated: Mask) -> tuple[Count, ...]:
     values, at = np.unique(keys, return_inverse=True)
     yes = np.bincount(at[coordinated], minlength=len(values))
     every = np.bincount(at, minlength=len(values))
-    return tuple(Count(int(v), int(y), int(e - y)) for v, y, e in zip(values, yes, every, strict=True))
+    return tuple(map(Count, values.tolist(), yes.tolist(), (every - yes).tolist()))
 
 
 def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
@@ -168,26 +168,40 @@ def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
     use = (window.group >= 0) & (window.group < MOST_TEXTS) & (rows["kind"] != Kind.REPOST)
     at = np.flatnonzero(use)
     at = at[np.argsort(window.group[at].astype(np.int16), kind="stable")]
-    ends = np.cumsum(np.bincount(window.group[at]))
-    out = []
-    for mine in np.split(at, ends[:-1]):
-        accounts = np.unique(window.account[mine]).size
-        if accounts < 2:
-            continue
-        prints, times = np.unique(rows["text"][mine], return_counts=True)
-        fingerprint = int(prints[np.argmax(times)])
-        examples = tuple(window.show(key) for key in rows["post"][mine[:EXAMPLES]])
-        out.append(
-            TextEvidence(
-                group=f"{fingerprint:016x}",
-                text=window.strings.get(fingerprint, ""),
-                posts=len(mine),
-                accounts=accounts,
-                coordinated=bool(post_is[mine].mean() >= 0.5),
-                examples=examples,
-            )
+    if not len(at):
+        return ()
+    group = window.group[at].astype(np.int64)
+    posts = np.bincount(group)
+    width = len(window.accounts)
+    accounts = np.bincount(distinct_keys(group * width + window.account[at]) // width)
+    coordinated = np.bincount(group, post_is[at]) >= 0.5 * posts
+    wording = _commonest(group, rows["text"][at])
+    keys, starts = rows["post"][at].tolist(), (np.cumsum(posts) - posts).tolist()
+    return tuple(
+        TextEvidence(
+            group=f"{wording[one]:016x}",
+            text=window.strings.get(wording[one], ""),
+            posts=many,
+            accounts=sharing,
+            coordinated=theirs,
+            examples=tuple(map(window.show, keys[start : start + min(many, EXAMPLES)])),
         )
-    return tuple(out)
+        for one, (many, sharing, theirs, start) in enumerate(
+            zip(posts.tolist(), accounts.tolist(), coordinated.tolist(), starts, strict=True)
+        )
+        if sharing >= 2
+    )
+
+
+def _commonest(group: NDArray[np.int64], prints: Keys) -> list[int]:
+    """Of each group, from 0 on and rising, the print that is there most often; of equals the lowest."""
+    values, at = np.unique(prints, return_inverse=True)
+    pairs, times = np.unique(group * len(values) + at, return_counts=True)
+    of, which = np.divmod(pairs, len(values))
+    best = np.lexsort((which, -times, of))
+    first = np.searchsorted(of[best], np.arange(of[-1] + 1))
+    out: list[int] = values[which[best[first]]].tolist()
+    return out
 
 
 def _accounts(

@@ -95,6 +95,7 @@ class Scanner:
         self._ledger = Ledger()
         self._last = Outcome(0, ())
         self._found = Found()
+        self._alerts: dict[str, Alert] = {}
 
     @property
     def last_ms(self) -> int:
@@ -159,7 +160,7 @@ class Scanner:
             if tag.assessment.kind is not None:
                 self._ledger.mark(tag.assessment)
             if tag.reason.is_news:
-                self._found.alerts[tag.alert.id] = alert_json(tag.alert)
+                self._alerts[tag.alert.id] = tag.alert
                 if self._told is not None:
                     self._told(tag.alert, tag.reason)
 
@@ -179,6 +180,7 @@ class Scanner:
         outcomes = self._last.tags if self._last.hop_ms == last_ms else ()
         unfinished = self._monitor.hour((last_ms // HOUR_MS + 1) * HOUR_MS, outcomes)
         self._found.learnt = Sums.joined((self._found.learnt, unfinished.sums))
+        self._found.alerts = {name: alert_json(alert) for name, alert in self._alerts.items()}
         self._leave(self._monitor.evict())
         for hashtag, text in accounts_texts(self._ledger):
             self._put(ACCOUNTS, (0, hashtag), text)
