@@ -342,7 +342,7 @@ class Monitor:
                 strings[hashtag] = new
             if gone:
                 more = Counter(used(tag.strings, joined(parts)))
-                forgotten[hashtag] = tag.unused(tag.uses(), joined(gone), more)
+                forgotten[hashtag] = tag.unused(joined(gone), more)
             cut_rows += sum(map(len, gone))
         late = [key for key in dict.fromkeys((*rows, *cuts)) if self._is_late(key[1])]
         stored = sum(map(len, rows.values()))
@@ -704,16 +704,12 @@ class Monitor:
 
     def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
         tag = self.state.tags[name]
-        uses = tag.uses()
         held = joined([rows for bucket in old for rows in tag.buckets.pop(bucket)])
         for bucket in old:
             tag.limits.pop(bucket, None)
         rows = distinct(held)
         strings = {k: tag.strings[k] for k in keys_of([rows]) if k in tag.strings}
-        forgotten = tuple(tag.unused(uses, held))
-        if tag.derived is not None:
-            tag.derived.uses.subtract(used(tag.strings, held))
-        tag.forget(forgotten)
+        forgotten = tuple(tag.leave(held))
         if not tag.buckets and tag.alert is None:
             self._drop(name)
         else:

@@ -81,14 +81,23 @@ class TagState:
             self.derived.take_in(self.strings, self.rows())
         return self.derived
 
-    def uses(self) -> Counter[int]:
-        """How many rows stand for each string; not to be changed."""
-        return Counter(used(self.strings, self.rows())) if self.derived is None else self.derived.uses
-
-    def unused(self, uses: Counter[int], gone: Rows, more: Mapping[int, int] = _NOTHING) -> list[int]:
-        """The strings that no row stands for once rows counted in `uses` are gone and `more` came; sorted."""
+    def unused(self, gone: Rows, more: Mapping[int, int] = _NOTHING) -> list[int]:
+        """The strings that no row stands for once some of its rows are gone and `more` came; sorted."""
+        uses = Counter(used(self.strings, self.rows())) if self.derived is None else self.derived.uses
         lost = Counter(used(self.strings, gone))
         return sorted(key for key, times in lost.items() if uses[key] + more.get(key, 0) == times)
+
+    def leave(self, gone: Rows) -> list[int]:
+        """Drop the strings that rows stood for which are in no bucket any more, and no other does; sorted."""
+        if self.derived is None:
+            lost = self.strings.keys() - keys_of([rows for parts in self.buckets.values() for rows in parts])
+        else:
+            less = Counter(used(self.strings, gone))
+            self.derived.uses.subtract(less)
+            lost = {key for key in less if not self.derived.uses[key]}
+        keys = sorted(lost)
+        self.forget(keys)
+        return keys
 
     def forget(self, keys: Sequence[int]) -> None:
         """Drop strings that no row stands for."""
