@@ -71,9 +71,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     bucket_rows: int = 2_000
     """Rows of one hashtag and hop that are kept; of more those of the accounts of lowest hash. Ten times what
     the largest flood we know brought in a minute (177 posts), and a window of 240,000 rows at the most."""
-    small_hashtags: int = 302_400
+    small_hashtags: int = 201_600
     """How many hashtags with fewer than `min_posts` posts are held, in all partitions together; of more those
-    with the most posts, and of these the latest. About 650 bytes each, so 200 MB. By slice, see
+    with the most posts, and of these the latest. About 800 bytes each, so 160 MB. By slice, see
     `streams.slices`: as hashtags fill slices unevenly, the first are passed over from half of it on."""
     baseline_hours: int = 168
     """How many completed hours the baseline is learnt from: a week holds every hour of every weekday once."""

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         _RULES.small_hashtags,
         ge=1,
         le=1_000_000_000,
-        description="hashtags with fewer posts that all partitions together hold, about 650 bytes each",
+        description="hashtags with fewer posts that all partitions together hold, about 800 bytes each",
     )
     min_accounts: int = Field(
         _ASSESSMENT.min_accounts, ge=2, le=1_000_000, description="coordinated accounts an alert needs"

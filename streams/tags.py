@@ -81,10 +81,13 @@ class TagState:
             self.derived.take_in(self.strings, self.rows())
         return self.derived
 
+    def uses(self) -> Counter[int]:
+        """How many rows stand for each string; not to be changed."""
+        return Counter(used(self.strings, self.rows())) if self.derived is None else self.derived.uses
+
     def unused(self, gone: Rows, more: Mapping[int, int] = _NOTHING) -> list[int]:
         """The strings that no row stands for once some of its rows are gone and `more` came; sorted."""
-        uses = Counter(used(self.strings, self.rows())) if self.derived is None else self.derived.uses
-        lost = Counter(used(self.strings, gone))
+        uses, lost = self.uses(), Counter(used(self.strings, gone))
         return sorted(key for key, times in lost.items() if uses[key] + more.get(key, 0) == times)
 
     def leave(self, gone: Rows) -> list[int]:
