@@ -48,9 +48,12 @@ class AccountAge(Comparing):
                 self.name,
                 f"The creation day of {count:,} {sides.who} is known; at least {LEAST_ACCOUNTS} are needed.",
             )
-        cells, mass = _cells(both.suspects, both.others, window.end_ms // DAY_MS, baseline)
-        accounts = both.suspects["account"]
-        span = densest(cells, accounts, mass, WIDTHS_DAYS, min_units=LEAST_SHARING)
+        prior = baseline.day_mass(window.end_ms // DAY_MS)
+        cells, accounts = _cells(both.suspects, len(prior)), both.suspects["account"]
+        span = None
+        if _close(cells, LEAST_SHARING):
+            mass = _expected(cells, both.others, prior)
+            span = densest(cells, accounts, mass, WIDTHS_DAYS, min_units=LEAST_SHARING)
         if span is None:
             return Finding(
                 self.name,
@@ -92,7 +95,11 @@ def born_together(window: Window, baseline: Baseline) -> Keys:
     accounts, first = np.unique(rows["account"], return_index=True)
     if accounts.size < LEAST_ACCOUNTS:
         return NO_KEYS
-    cells, mass = _cells(taken(rows, first), rows[:0], window.end_ms // DAY_MS, baseline)
+    prior = baseline.day_mass(window.end_ms // DAY_MS)
+    cells = _cells(taken(rows, first), len(prior))
+    if not _close(cells, LEAST_ACCOUNTS):
+        return NO_KEYS
+    mass = _expected(cells, rows[:0], prior)
     born = np.zeros(accounts.size, np.bool_)
     for _ in range(MOST_SPANS):
         rest = ~born
@@ -107,19 +114,22 @@ def _stands_out(span: Cluster) -> bool:
     return bounded(span.p_value) <= SUSPICIOUS and span.ratio >= LEAST_RATIO
 
 
-def _cells(
-    suspects: Rows, others: Rows, last_day: int, baseline: Baseline
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Creation days of the accounts in question as cells, and the most that is expected of each cell."""
-    prior = baseline.day_mass(last_day)
+def _cells(rows: Rows, size: int) -> NDArray[np.int64]:
+    """Creation days as cells, in [0, size)."""
+    return np.clip(rows["created_day"].astype(np.int64) - FIRST_DAY, 0, size - 1)
+
+
+def _close(cells: NDArray[np.int64], least: int) -> bool:
+    """Whether so many lie within the widest span. If not, what is expected need not be known."""
+    ordered = np.sort(cells)
+    return bool((ordered[least - 1 :] - ordered[: len(ordered) - least + 1] < WIDTHS_DAYS[-1]).any())
+
+
+def _expected(mine: NDArray[np.int64], others: Rows, prior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The most that is expected of each cell, given those in question, the others and the prior."""
     size = len(prior)
-
-    def cells(rows: Rows) -> NDArray[np.int64]:
-        return np.clip(rows["created_day"].astype(np.int64) - FIRST_DAY, 0, size - 1)
-
-    mine = cells(suspects)
     own = smoothed(mine, np.arange(size + 1, dtype=np.float64), SMOOTHING_DAYS)
-    rest = np.bincount(cells(others), minlength=size)
+    rest = np.bincount(_cells(others, size), minlength=size)
     elsewhere = (PRIOR_ACCOUNTS * prior + rest) / (PRIOR_ACCOUNTS + len(others))
     community = (PRIOR_ACCOUNTS * prior + len(mine) * own) / (PRIOR_ACCOUNTS + len(mine))
-    return mine, np.maximum(elsewhere, community)
+    return np.maximum(elsewhere, community)
