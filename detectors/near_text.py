@@ -81,6 +81,8 @@ class TextIndex:
 
     def _look(self) -> None:
         """Take the texts that wait to pieces."""
+        if not self._waiting:
+            return
         new = {f: canonical(text) for f, text in self._waiting.items()}
         self._waiting = {}
         self._canonical.update(new)
@@ -163,11 +165,14 @@ class TextIndex:
 
     def _near_pairs(self, nodes: Keys, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         pairs = _candidates(self._shelf.bands(rows))
+        if not len(pairs):
+            return pairs
         estimate = self._shelf.estimate(rows[pairs])
         pairs, estimate = pairs[estimate >= GLANCE], estimate[estimate >= GLANCE]
         named = nodes[pairs].tolist()
         new = [i for i, (one, other) in enumerate(named) if other not in self._near.get(one, {})]
-        self._compare([named[i] for i in new], estimate[new])
+        if new:
+            self._compare([named[i] for i in new], estimate[new])
         near = np.array([self._near[one][other] for one, other in named], np.bool_)
         return pairs[near]
 
