@@ -260,7 +260,8 @@ def _load(report: Report) -> list[str]:
         f"| rows a second that are kept | {load.rows_s:,.0f} ({100 * share:.0f} % of the posts are under"
         f" {load.full:,} hashtags that bring more than {rules.bucket_rows:,} a minute, and left out) |",
         f"| rows held in all windows | {load.rows_held / 1e6:,.0f} million |",
-        f"| hashtags in a window | {load.hashtags:,} |",
+        f"| hashtags in a window, of which `FLOODMARK_SMALL_HASHTAGS` must hold twice as many"
+        f" or some are passed over | {load.hashtags:,} |",
         f"| of these judged every minute, with {rules.min_posts} posts or more | {load.assessed:,} |",
         f"| cores that posts keep busy | {report.worker_cores:,.0f} |",
         f"| cores that assessments keep busy | {load.assess_cores:,.0f} |",
