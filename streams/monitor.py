@@ -616,15 +616,18 @@ class Monitor:
             (self._open.discard if keep is None else self._open.add)(name)
             if keep is None and not state.buckets:  # its rows left while the alert was still open
                 self._drop(name)
-        for name in self._due.pop(outcome.hop_ms, ()):
-            self._put_away(name)
+        self._due.pop(outcome.hop_ms, None)
         if self._alone and outcome.closing is not None:
             self.periods.add(outcome.closing)
             self.periods.forget(outcome.closing.end_ms)
         before_ms, self.state.assessed_ms = self.state.assessed_ms, outcome.hop_ms
         self.state.late = {name: hop for name, hop in self.state.late.items() if hop > outcome.hop_ms}
         swept = before_ms is not None and before_ms // SWEEP_MS == outcome.hop_ms // SWEEP_MS
-        return (*(() if swept else self.sweep()), *self.pass_over())
+        return self.pass_over() if swept else self.leave()
+
+    def leave(self) -> tuple[Evicted, ...]:
+        """Drop all that is held no more after the last hop; if its writer died meanwhile, the rest of it."""
+        return (*self.sweep(), *self.pass_over())
 
     def _put_away(self, name: str) -> None:
         """Keep a hashtag in less memory, if it is too small to be assessed."""

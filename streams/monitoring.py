@@ -241,7 +241,7 @@ class Monitoring:
             state = await self._state(partition, rows_log)
             owned.behind, owned.read = max(await rows_log.counted(), owned.seen), 0
         monitor = self._monitor(partition, state)
-        if left := (*monitor.sweep(), *monitor.pass_over()):
+        if left := monitor.leave():
             await self._store.evict(partition, left)
         owned.rows = _rows_held(state)
         await self._say_closed(monitor)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import cycle
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,11 +19,12 @@ from detectors.finding import Finding
 from detectors.hour import Sums
 from detectors.near_text import TextIndex
 from detectors.table import DAY_MS, ROW, Flag, Keys, Kind, Rows, Texts, Window, distinct
-from streams.monitor import Monitor, Outcome, PartitionState, Rules, lockstep
+from streams.monitor import Evicted, Monitor, Outcome, PartitionState, Rules, lockstep
 from streams.output import alert_json, assessment_json
 from streams.packets import Packet, pack
 from streams.periods import Periods
 from streams.posts import Post
+from streams.store import Store
 
 HASHTAG: Final = "harbour_bridge"
 T0: Final = 1_469_563_200_000
@@ -398,6 +399,30 @@ def digests(outcomes: Sequence[Outcome]) -> dict[int, str]:
     return {hour: Sums.joined(parts).digest for hour, parts in told.items()}
 
 
+async def counted(
+    store: Store, monitor: Monitor, packet: Packet, at: int | None = None
+) -> AsyncIterator[tuple[Evicted, ...]]:
+    """Count a packet and assess what it allows, as workers do; gives what leaves, for the caller to drop."""
+    delta = monitor.plan(packet, at)
+    await store.commit(0, delta)
+    monitor.apply(delta)
+    while (hop_ms := monitor.next_hop()) is not None:
+        outcome = monitor.assess(hop_ms)
+        await store.record(0, outcome)
+        yield monitor.close(outcome)
+
+
+M = TypeVar("M", bound=Monitor)
+
+
+def monitors_of(
+    partitions: int, sources: int = 1, rules: Rules = RULES, kind: Callable[..., M] = Monitor
+) -> list[M]:
+    """Monitors of several partitions that tell each other completed periods."""
+    periods = rules.periods(range(partitions))
+    return [kind(p, range(sources), rules, Baseline.prior(), periods=periods) for p in range(partitions)]
+
+
 def run_all(
     arrivals: Sequence[Arrival],
     partitions: int,
@@ -406,10 +431,17 @@ def run_all(
     sizes: Sequence[int] = (50,),
 ) -> list[Outcome]:
     """All outcomes of several partitions that tell each other completed periods; hops in their order."""
-    periods = rules.periods(range(partitions))
-    monitors = [
-        Monitor(p, range(sources), rules, Baseline.prior(), periods=periods) for p in range(partitions)
-    ]
+    return run_on(monitors_of(partitions, sources, rules), arrivals, sources, sizes)
+
+
+def run_on(
+    monitors: Sequence[Monitor],
+    arrivals: Sequence[Arrival],
+    sources: int = 1,
+    sizes: Sequence[int] = (50,),
+) -> list[Outcome]:
+    """All outcomes of some monitors, see `run_all`."""
+    partitions = len(monitors)
     sent = [
         # Batches end at the same posts in every partition, as they do on the topic.
         packets(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 import pytest
+from builders import counted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -96,14 +97,8 @@ async def feed(
     packet = pack(
         [(start + n, p) for n, p in enumerate(batch)], source, start, start + len(batch), 1, ended=ended
     )[0]
-    delta = monitor.plan(packet, monitor.state.next or 0)
-    await store.commit(0, delta)
-    monitor.apply(delta)
-    while (hop := monitor.next_hop()) is not None:
-        outcome = monitor.assess(hop)
-        await store.record(0, outcome)
-        evicted = monitor.close(outcome)
-        await store.evict(0, evicted)
+    async for gone in counted(store, monitor, packet, monitor.state.next or 0):
+        await store.evict(0, gone)
 
 
 def told(hop_ms: int = START_MS + HOUR_MS, *, hashtag: str = "loan", coordinated: int = 30) -> Outcome:

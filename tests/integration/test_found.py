@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 import redis
-from builders import HASHTAG, flooded, in_order
+from builders import HASHTAG, counted, flooded, in_order
 
 from benchmarks import found, truth
 from benchmarks.truth import Truth, differences
@@ -55,13 +55,8 @@ async def client(settings: Settings) -> Any:
 
 async def count(store: RedisStore, settings: Settings, packet: Packet) -> None:
     monitor = Monitor(0, [0], settings.rules(), Baseline.prior(), await store.load(0))
-    delta = monitor.plan(packet)
-    await store.commit(0, delta)
-    monitor.apply(delta)
-    while (hop_ms := monitor.next_hop()) is not None:
-        outcome = monitor.assess(hop_ms)
-        await store.record(0, outcome)
-        await store.evict(0, monitor.close(outcome))
+    async for gone in counted(store, monitor, packet):
+        await store.evict(0, gone)
 
 
 def test_what_the_store_wrote_is_found(settings: Settings, expected: Truth, client: redis.Redis) -> None:

@@ -152,12 +152,6 @@ def hops(monitor: Monitor) -> Iterator[Outcome]:
         yield outcome
 
 
-def resumed(monitor: Monitor) -> None:
-    """Do what is done with a partition that was taken over, before anything else."""
-    monitor.sweep()
-    monitor.pass_over()
-
-
 News = tuple[int, bytes, bytes]
 """Hop, key and value."""
 
@@ -615,7 +609,7 @@ class Exactness(RuleBasedStateMachine):
         stored = self.stored()
         if stored != self.checked:
             monitor = monitor_of(self.sources, self.loaded(), self.fold.periods, bucket_rows=self.bucket_rows)
-            resumed(monitor)
+            monitor.leave()
             for _ in hops(monitor):
                 pass
             assert plain(monitor.state) == self.fold.states[stored["next"]]

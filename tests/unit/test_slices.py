@@ -13,18 +13,21 @@ from builders import (
     HASHTAG,
     T0,
     Arrival,
+    counted,
     flooded,
     in_order,
     jumbled,
     lines,
+    monitors_of,
     packets,
     post,
+    run_on,
 )
 
 from detectors.baseline import Baseline
 from streams import slices
 from streams.memory_store import MemoryStore
-from streams.monitor import Evicted, Monitor, Outcome, Rules, lockstep
+from streams.monitor import Evicted, Monitor, Outcome, Rules
 from streams.packets import partition_of
 from streams.posts import Post
 from streams.slices import SLICES, Slices
@@ -53,7 +56,9 @@ def strays(count: int = 300, hashtags: int = 90) -> list[Post]:
 class Recording(Monitor):
     """A monitor that keeps what left it."""
 
-    left: list[Evicted]
+    def __init__(self, *about: Any, **more: Any) -> None:
+        super().__init__(*about, **more)
+        self.left: list[Evicted] = []
 
     def close(self, outcome: Outcome) -> tuple[Evicted, ...]:
         gone = super().close(outcome)
@@ -67,20 +72,8 @@ class Counted:
     def __init__(
         self, arrivals: Sequence[Arrival], rules: Rules = RULES, partitions: int = 1, sources: int = 1
     ) -> None:
-        periods = rules.periods(range(partitions)) if partitions > 1 else None
-        self.monitors = [
-            Recording(p, range(sources), rules, Baseline.prior(), periods=periods) for p in range(partitions)
-        ]
-        for monitor in self.monitors:
-            monitor.left = []
-        sent = [
-            packets(arrivals, sources=sources, partitions=partitions, partition=p) for p in range(partitions)
-        ]
-        outcomes = []
-        for together in zip(*sent, strict=True):
-            for monitor, packet in zip(self.monitors, together, strict=True):
-                monitor.apply(monitor.plan(packet))
-            outcomes += [outcome for _, outcome in lockstep(self.monitors)]
+        self.monitors = monitors_of(partitions, sources, rules, Recording)
+        outcomes = run_on(self.monitors, arrivals, sources)
         tags = [replace(o, tags=(tag,)) for o in outcomes for tag in o.tags]
         self.found = lines(sorted(tags, key=lambda o: (o.hop_ms, o.tags[0].assessment.hashtag)))
         self.held = {
@@ -115,24 +108,24 @@ def test_those_with_the_most_posts_are_held_and_of_these_the_latest(monkeypatch:
     monkeypatch.setattr(slices, "SLICES", 1)
     told = [("twice", 0), ("early", 5), ("twice", 10), ("late", 320), ("last", 620), ("end", 920)]
     posts = [post(n, n, at, "the ferry is late again", hashtags=(tag,)) for n, (tag, at) in enumerate(told)]
-    counted = Counted(in_order(posts), msgspec.structs.replace(RULES, small_hashtags=2))
-    passed = [((left_ms - T0) // HOP_MS, name) for left_ms, name, _ in counted.passed]
+    found = Counted(in_order(posts), msgspec.structs.replace(RULES, small_hashtags=2))
+    passed = [((left_ms - T0) // HOP_MS, name) for left_ms, name, _ in found.passed]
     assert passed == [(2, "early"), (3, "late"), (4, "last")]
-    assert set(counted.held) == {"twice", "end"}
+    assert set(found.held) == {"twice", "end"}
 
 
 @pytest.mark.usefixtures("few_slices")
 def test_every_post_is_held_or_passed_over_and_few_hashtags_are_held() -> None:
     posts = strays()
-    counted = Counted(in_order(posts))
-    (monitor,) = counted.monitors
+    found = Counted(in_order(posts))
+    (monitor,) = found.monitors
     left = sum(len(one.rows) for one in monitor.left)
-    assert left + sum(sum(sizes.values()) for sizes in counted.held.values()) == len(posts)
-    assert len({name for _, name, _ in counted.passed}) > 50
+    assert left + sum(sum(sizes.values()) for sizes in found.held.values()) == len(posts)
+    assert len({name for _, name, _ in found.passed}) > 50
     hop_ms = monitor.state.assessed_ms or 0
-    assessed = [sum(n for bucket, n in of.items() if bucket < hop_ms) for of in counted.held.values()]
+    assessed = [sum(n for bucket, n in of.items() if bucket < hop_ms) for of in found.held.values()]
     assert 0 < sum(0 < posts < RULES.min_posts for posts in assessed) <= 12
-    assert set().union(*monitor._holding.values()) == set(counted.held)
+    assert set().union(*monitor._holding.values()) == set(found.held)
 
 
 @pytest.mark.usefixtures("few_slices")
@@ -177,17 +170,9 @@ async def test_what_was_passed_over_when_a_worker_died_is_passed_over_by_the_nex
     store, monitor = MemoryStore(), Monitor(0, [0], rules, Baseline.prior(), await MemoryStore().load(0))
     await store.load(0)
     for packet in packets(in_order(strays()), ended=False):
-        delta = monitor.plan(packet)
-        await store.commit(0, delta)
-        monitor.apply(delta)
-        while (hop_ms := monitor.next_hop()) is not None:
-            outcome = monitor.assess(hop_ms)
-            await store.record(0, outcome)
-            gone = monitor.close(outcome)
+        async for gone in counted(store, monitor, packet):
             await store.evict(0, gone[:written])
             again = Monitor(0, [0], rules, Baseline.prior(), await store.load(0))
-            assert [one.hashtag for one in (*again.sweep(), *again.pass_over())] == [
-                one.hashtag for one in gone[written:]
-            ]
+            assert [one.hashtag for one in again.leave()] == [one.hashtag for one in gone[written:]]
             await store.evict(0, gone[written:])
             assert set(again.state.tags) == set(monitor.state.tags)
