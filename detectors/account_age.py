@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detectors.baseline import FIRST_DAY, Baseline
 from detectors.contrast import Comparing, Sides, contrast
 from detectors.finding import NO_KEYS, SUSPICIOUS, Finding, Verdict
+from detectors.keys import first_places
 from detectors.p_values import bounded
 from detectors.scan_statistic import Cluster, densest, smoothed
 from detectors.table import DAY_MS, Flag, Keys, Rows, Window, flagged, taken
@@ -92,9 +93,10 @@ def born_together(window: Window, baseline: Baseline) -> Keys:
     year where that is more. A wave of sign-ups is found too: what it means, the other detectors must say.
     """
     rows = taken(window.rows, flagged(window.rows, Flag.CREATED_KNOWN))
-    accounts, first = np.unique(rows["account"], return_index=True)
-    if accounts.size < LEAST_ACCOUNTS:
+    first = first_places(rows["account"])
+    if first.size < LEAST_ACCOUNTS:
         return NO_KEYS
+    accounts = rows["account"][first]
     prior = baseline.day_mass(window.end_ms // DAY_MS)
     cells = _cells(taken(rows, first), len(prior))
     if not _close(cells, LEAST_ACCOUNTS):

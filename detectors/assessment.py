@@ -15,7 +15,7 @@ from detectors.baseline import Baseline
 from detectors.contrast import Comparing
 from detectors.finding import Detector, Finding, Verdict
 from detectors.institution import established
-from detectors.keys import among
+from detectors.keys import among, distinct_keys
 from detectors.off_topic import OffTopic
 from detectors.p_values import combine
 from detectors.patterns import Pattern, pattern
@@ -385,7 +385,7 @@ def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
 
 def _texts(window: Window, rows: Mask) -> int:
     """Near-identical groups among some rows."""
-    return np.unique(window.group[rows & (window.group >= 0)]).size
+    return distinct_keys(window.group[rows & (window.group >= 0)]).size
 
 
 def _sentence(window: Window, case: _Case, kind: AlertKind | None, off_topic: Finding) -> str:

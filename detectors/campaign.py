@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
-from detectors.keys import among, distinct_keys
+from detectors.keys import among, coded, distinct_keys, tallied
 from detectors.p_values import hypergeometric_tail
 from detectors.sample import SAMPLE, lowest, mixed, packed, unpacked
 from detectors.table import Keys, Mask, Window
@@ -181,7 +181,7 @@ def text_prints(window: Window, rows: Mask) -> Keys:
     ----------
     rows : bool, shape (n,)
     """
-    found, count = np.unique(window.rows["text"][rows & (window.group >= 0)], return_counts=True)
+    found, count = tallied(window.rows["text"][rows & (window.group >= 0)])
     at = np.searchsorted(window.texts.fingerprint, found)
     times: dict[tuple[int, int], int] = {}
     for index, posted in zip(at.tolist(), count.tolist(), strict=True):
@@ -363,7 +363,7 @@ class _Holders:
         """Pairs of samples with at least so many keys in common, the lower first."""
         if not len(self._keys):
             return set()
-        cells = np.unique(self._keys, return_inverse=True)[1]
+        _, cells = coded(self._keys)
         ones = np.ones(len(cells), np.int32)
         held = coo_array((ones, (self._owners, cells)), shape=(self._size, int(cells.max()) + 1)).tocsr()
         common = (held @ held.T).tocoo()

@@ -154,27 +154,12 @@ def co_posted(found: Shares) -> Mask:
     if not use.size:
         return out
     groups, group = coded(found.group[use])
-    posted = csr_array(
-        (np.ones(use.size, np.int32), (found.account[use], group)), shape=(len(found.accounts), groups.size)
-    )
-    both = (posted.T @ posted).tocoo()  # accounts that posted both of two texts
-    again = (both.data >= 2) & (both.row != both.col)
-    linked = csr_array(
-        (np.ones(int(again.sum()), np.int32), (both.row[again], both.col[again])), shape=both.shape
-    )
-    out[use] = _at(posted @ linked, found.account[use], group) > 0
-    return out
-
-
-def _at(matrix: csr_array, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Values of a sparse matrix at the places given."""
-    coo = matrix.tocoo()
-    width = matrix.shape[1]
-    places = coo.row.astype(np.int64) * width + coo.col
-    order = np.argsort(places)
-    wanted = row.astype(np.int64) * width + column
-    at = np.minimum(np.searchsorted(places[order], wanted), max(places.size - 1, 0))
-    if not places.size:
-        return np.zeros(len(row), np.int32)
-    out: NDArray[np.int32] = np.where(places[order][at] == wanted, coo.data[order][at], 0).astype(np.int32)
+    account = found.account[use]  # rising, and of each the groups too
+    bounds = np.searchsorted(account, np.arange(len(found.accounts) + 1))
+    posted = csr_array((np.ones(use.size, np.int32), group, bounds), shape=(len(found.accounts), groups.size))
+    both = posted.T.tocsr() @ posted  # accounts that posted both of two texts
+    one = np.repeat(np.arange(groups.size), np.diff(both.indptr))
+    both.data = ((both.data >= 2) & (both.indices != one)).astype(np.int32)
+    both.eliminate_zeros()
+    out[use] = np.asarray((posted @ both)[account, group]) > 0
     return out

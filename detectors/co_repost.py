@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding
-from detectors.keys import among, coded
+from detectors.keys import among, coded, first_places
 from detectors.p_values import betabinomial_tail, binomial_tail, rejected
 from detectors.table import Flag, Keys, Kind, Mask, Window, flagged
 
@@ -122,8 +122,8 @@ def reposting(window: Window) -> Reposting:
 def _keeping_company(account: NDArray[np.int64], target: Keys, time_ms: NDArray[np.int64]) -> Mask:
     """Accounts more of whose reposts are made in company again than people's are; shape (a,)."""
     size = int(account.max()) + 1
-    _, place = np.unique(target, return_inverse=True)
-    _, first = np.unique(np.stack((place, account)), axis=1, return_index=True)  # an account once a post
+    _, place = coded(target)
+    first = first_places(place * size + account)  # an account once a post
     first = first[np.lexsort((account[first], time_ms[first], place[first]))]
     account, place, time_ms = account[first], place[first], time_ms[first]
     met, early, late = [], [], []
@@ -138,8 +138,8 @@ def _keeping_company(account: NDArray[np.int64], target: Keys, time_ms: NDArray[
         late.append(near + step)
     if not met:
         return np.zeros(size, np.bool_)
-    _, pair, times = np.unique(np.concatenate(met), return_inverse=True, return_counts=True)
-    again = times[pair] >= 2
+    _, pair = coded(np.concatenate(met))
+    again = np.bincount(pair)[pair] >= 2
     company = np.zeros(len(account), np.bool_)
     company[np.concatenate(early)[again]] = True
     company[np.concatenate(late)[again]] = True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.contrast import Contrast, Sides, contrast
 from detectors.finding import Finding
+from detectors.keys import tallied
 from detectors.p_values import betabinomial_tail, bounded
 from detectors.table import Keys, Window
 
@@ -132,7 +133,7 @@ def commonest(both: Contrast, field: str, prior_share: float, *, by_text: bool =
         Whether the value is part of the text, so that accounts with one text have it together: they count as
         so many fewer (Kish's design effect).
     """
-    values, counts = np.unique(both.suspects[field], return_counts=True)
+    values, counts = tallied(both.suspects[field])
     top = int(np.argmax(counts))  # ties: the lowest fingerprint, whatever the order of rows
     count, total = int(counts[top]), len(both.suspects)
     others = int((both.others[field] == values[top]).sum())

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.keys import distinct_keys
+from detectors.keys import coded, distinct_keys, tallied
 from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged, taken
 
 LONGEST_GAP_S = 7_200
@@ -25,8 +26,7 @@ GAP_EDGES_S = np.array(
 """Edges in seconds of the gap histogram: single seconds where machines show, then a tenth of a decade."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextEvidence:
+class TextEvidence(Struct, frozen=True):
     """A near-identical group as its most frequent wording; counts are of posts and accounts in the window."""
 
     group: str
@@ -37,8 +37,7 @@ class TextEvidence:
     examples: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AccountEvidence:
+class AccountEvidence(Struct, frozen=True):
     """A coordinated account; `score` is the share of the suspicious findings that point at it, in [0, 1]."""
 
     id: str
@@ -48,8 +47,7 @@ class AccountEvidence:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """How often something was seen, among the coordinated posts or accounts and among the others."""
 
     key: int | str
@@ -157,7 +155,7 @@ def once_an_account(
 
 
 def _counts(keys: NDArray[np.int64], coordinated: Mask) -> tuple[Count, ...]:
-    values, at = np.unique(keys, return_inverse=True)
+    values, at = coded(keys)
     yes = np.bincount(at[coordinated], minlength=len(values))
     every = np.bincount(at, minlength=len(values))
     return tuple(map(Count, values.tolist(), yes.tolist(), (every - yes).tolist()))
@@ -195,8 +193,8 @@ def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
 
 def _commonest(group: NDArray[np.int64], prints: Keys) -> list[int]:
     """Of each group, from 0 on and rising, the print that is there most often; of equals the lowest."""
-    values, at = np.unique(prints, return_inverse=True)
-    pairs, times = np.unique(group * len(values) + at, return_counts=True)
+    values, at = coded(prints)
+    pairs, times = tallied(group * len(values) + at)
     of, which = np.divmod(pairs, len(values))
     best = np.lexsort((which, -times, of))
     first = np.searchsorted(of[best], np.arange(of[-1] + 1))
@@ -244,7 +242,7 @@ def _created(window: Window, account_is: Mask) -> tuple[Count, ...]:
 
 def _clients(window: Window, post_is: Mask) -> tuple[Count, ...]:
     known = window.rows["client"] != 0
-    clients, at = np.unique(window.rows["client"][known], return_inverse=True)
+    clients, at = coded(window.rows["client"][known])
     yes = np.bincount(at[post_is[known]], minlength=len(clients))
     every = np.bincount(at, minlength=len(clients))
     counts = [

@@ -16,7 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from detectors.evidence import near_gaps, once_an_account
-from detectors.keys import among
+from detectors.keys import among, tallied
 from detectors.sample import mixed
 from detectors.shares import LEAST_PAIRS, copies, shares
 from detectors.table import Flag, Keys, Mask, Rows, Window, flagged, joined, taken
@@ -68,7 +68,7 @@ class Tally:
     @classmethod
     def of(cls, seen: NDArray[np.integer[Any]]) -> Tally:
         """Count cells, one entry for each time."""
-        return cls(*np.unique(seen.astype(np.int64), return_counts=True))
+        return cls(*tallied(seen.astype(np.int64)))
 
     @classmethod
     def joined(cls, parts: Sequence[Tally]) -> Tally:

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.keys import distinct_keys, first_places
 from detectors.table import Flag, Rows, flagged, taken
 
 MANY_FOLLOWERS: Final = 5_000
@@ -18,8 +19,8 @@ def established(rows: Rows) -> bool:
     be bought, but not so easily a following.
     """
     known = taken(rows, flagged(rows, Flag.VERIFIED_KNOWN | Flag.FOLLOWERS_KNOWN))
-    _, first = np.unique(known["account"], return_index=True)
-    if not first.size or 2 * first.size < np.unique(rows["account"]).size:
+    first = first_places(known["account"])
+    if not first.size or 2 * first.size < distinct_keys(rows["account"]).size:
         return False
     verified = flagged(known, Flag.VERIFIED)[first]
     return bool(verified.mean() >= 0.5 and np.median(known["followers"][first]) >= MANY_FOLLOWERS)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Keys = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 Whole = TypeVar("Whole", bound=np.integer[Any])
+Number = TypeVar("Number", bound=np.number[Any])
 
 
 def distinct_keys(keys: NDArray[Whole]) -> NDArray[Whole]:
@@ -40,6 +41,39 @@ def coded(keys: NDArray[Whole]) -> tuple[NDArray[Whole], NDArray[np.int64]]:
     return ordered[new], at
 
 
+def tallied(keys: NDArray[Number]) -> tuple[NDArray[Number], NDArray[np.int64]]:
+    """Every key once, sorted, and how often it is there; any numbers.
+
+    >>> [found.tolist() for found in tallied(np.array([3, 1, 3], np.uint64))]
+    [[1, 3], [1, 2]]
+    """
+    ordered = np.sort(keys)
+    starts = np.flatnonzero(_new(ordered))
+    return ordered[starts], np.diff(starts, append=len(keys))
+
+
+def first_places(keys: NDArray[Whole]) -> NDArray[np.int64]:
+    """Where every key is for the first time, by rising key.
+
+    >>> first_places(np.array([3, 1, 3], np.uint64)).tolist()
+    [1, 0]
+    """
+    found, at = coded(keys)
+    first = np.empty(len(found), np.int64)
+    first[at[::-1]] = np.arange(len(keys) - 1, -1, -1)  # of what is written several times the last stays
+    return first
+
+
+def by_code(codes: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Where numbers in [0, size) are by rising number, equal ones in their order; shape of `codes`.
+
+    >>> by_code(np.array([2, 0, 2, 1]), 3).tolist()
+    [1, 3, 0, 2]
+    """
+    small = size <= 1 << 16  # numpy sorts these by their digits, several times as fast
+    return np.argsort(codes.astype(np.uint16) if small else codes, kind="stable")
+
+
 def among(keys: NDArray[Whole], some: NDArray[Whole]) -> Mask:
     """Which keys are among others, which are sorted; shape of `keys`.
 
@@ -53,7 +87,7 @@ def among(keys: NDArray[Whole], some: NDArray[Whole]) -> Mask:
     return out
 
 
-def _new(ordered: NDArray[Whole]) -> Mask:
+def _new(ordered: NDArray[Number]) -> Mask:
     """Which of sorted keys differ from the one before; shape of `ordered`."""
     out = np.ones(len(ordered), np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=out[1:])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from detectors.drift import cut
-from detectors.keys import distinct_keys
+from detectors.keys import coded, distinct_keys
 from detectors.minhash import BANDS, HASHES, Grams, Signatures, bands, grams, signatures, similarity
 from detectors.table import Keys, Texts
 from detectors.text import COMPARABLE_CHARS, canonical, fingerprint, letters
@@ -48,10 +48,8 @@ ANCHORS: Final = 3
 """Texts that share a band are compared with this many of them, those of lowest fingerprint: the set decides
 which, so order does not, and a flood of variants costs a multiple of their number, not its square."""
 
-_FEW: Final = 1_000  # texts whose bands are sorted at once: several times as fast, until the sorting counts
+_FEW: Final = 1_000  # texts whose bands are looked at at once: faster, but of more it takes memory
 _AT_ONCE: Final = 1 << 12  # pairs whose signatures are compared in one piece of memory
-_SPARE_BITS: Final = 3  # an eighth of the keys look shared by chance where their leading bits are counted
-_MOST_BITS: Final = 22
 
 
 class TextIndex:
@@ -127,7 +125,7 @@ class TextIndex:
         self._look()
         asked = fingerprints.tolist()
         node_of = np.fromiter(map(self._node.__getitem__, asked), np.uint64, len(asked))
-        nodes, at = np.unique(node_of, return_inverse=True)
+        nodes, at = coded(node_of)
         weight = np.bincount(at, weights=posts, minlength=len(nodes)).astype(np.int64)
         label = np.full(len(nodes), -1, np.int64)
         comparable = np.flatnonzero(nodes != 0)
@@ -141,7 +139,7 @@ class TextIndex:
         pairs = self._near_pairs(nodes, rows)
         part = np.arange(len(nodes))  # most texts are near no other
         if len(pairs):
-            some, at = np.unique(pairs, return_inverse=True)
+            some, at = coded(pairs.ravel())
             part[some] = len(nodes) + self._parts(nodes[some], rows[some], weight[some], at.reshape(-1, 2))
         return _by_size(part, nodes, weight)
 
@@ -256,25 +254,24 @@ def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     keys : uint64, shape (bands, n)
     """
     count = keys.shape[1]
-    if count <= _FEW:
-        one, other = _paired(keys)
-    else:  # sort only what may be shared
-        found = []
-        for of_band in keys:
-            shared = _shared(of_band)
-            found.append(shared[np.stack(_paired(of_band[None, shared]))])
-        one, other = np.concatenate(found, axis=1)
+    at_once = len(keys) if count <= _FEW else 1
+    found = [_paired(keys[first : first + at_once]) for first in range(0, len(keys), at_once)]
+    one, other = np.concatenate(found, axis=1)
     return np.stack(np.divmod(distinct_keys(one * count + other), max(count, 1)), axis=1)
 
 
 def _paired(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The anchor and the other text of each pair, once for every band they share; `keys` (bands, n)."""
     count = keys.shape[1]
-    order = np.argsort(keys, axis=1, kind="stable")  # stable: by rising fingerprint in a bucket
-    ordered = np.take_along_axis(keys, order, axis=1)
+    # A key's last bits are given up for where it was: numpy sorts numbers ten times as fast as it says where
+    # they were, and of a bucket the texts come by rising fingerprint.
+    bits = np.uint64(count.bit_length())
     here = np.arange(count)
+    ordered = np.sort((keys >> bits << bits) | here.astype(np.uint64), axis=1)
+    bucket = ordered >> bits
+    order = (ordered ^ (bucket << bits)).astype(np.int64)
     begins = np.ones(keys.shape, np.bool_)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
+    np.not_equal(bucket[:, 1:], bucket[:, :-1], out=begins[:, 1:])
     first = np.maximum.accumulate(np.where(begins, here, 0), axis=1)
     shared = np.flatnonzero(first < here)
     first, order, later = first.ravel()[shared], order.ravel(), shared % max(count, 1)
@@ -286,16 +283,9 @@ def _paired(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.concatenate(ones), np.concatenate(others)
 
 
-def _shared(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Where keys are that occur twice, and a few others; nearly all keys of what people write occur once."""
-    bits = min(len(keys).bit_length() + _SPARE_BITS, _MOST_BITS)
-    leading = (keys >> np.uint64(64 - bits)).astype(np.int64)
-    return np.flatnonzero(np.bincount(leading, minlength=1 << bits)[leading] > 1)
-
-
 def _by_size(part: NDArray[np.int64], nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number the parts from 0 by falling number of posts, then by their lowest fingerprint."""
-    _, part = np.unique(part, return_inverse=True)
+    _, part = coded(part)
     posts = np.bincount(part, weights=weight)
     lowest = np.full(len(posts), np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(lowest, part, nodes)

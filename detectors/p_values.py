@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaln, gammaln, ndtr
 
+from detectors.keys import tallied
+
 SMALLEST: Final = 1e-300
 """Smaller p-values are reported as this: no figure below it means anything, and logarithms stay finite."""
 
@@ -137,7 +139,7 @@ def mann_whitney(larger: NDArray[np.float64], smaller: NDArray[np.float64]) -> t
     ordered = np.sort(smaller)
     below = np.searchsorted(ordered, larger, "left") + np.searchsorted(ordered, larger, "right")
     exceeding = float(below.sum()) / 2
-    ties = np.unique(np.concatenate((larger, smaller)), return_counts=True)[1].astype(np.float64)
+    ties = tallied(np.concatenate((larger, smaller)))[1].astype(np.float64)
     spread = np.sqrt(pairs / 12 * (total + 1 - (ties**3 - ties).sum() / (total * (total - 1))))
     if spread == 0:
         return exceeding / pairs, 1.0

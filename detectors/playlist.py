@@ -10,7 +10,7 @@ from scipy.special import gammainc
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding
-from detectors.keys import among, distinct_keys
+from detectors.keys import among, by_code, coded, distinct_keys, first_places
 from detectors.p_values import bounded
 from detectors.shares import shares
 from detectors.table import Flag, Keys, Window, flagged
@@ -72,11 +72,11 @@ def _sequences(window: Window) -> tuple[NDArray[np.int64], NDArray[np.int64], Ke
     """Accounts and copied texts in the order of each account's first post of each; and the accounts' keys."""
     found = shares(window)
     at = np.flatnonzero(found.rows_of(found.copied[found.group]) & ~flagged(window.rows, Flag.COARSE_TIME))
-    _, first = np.unique(found.row_pair[at], return_index=True)  # rows are sorted by time
+    first = first_places(found.row_pair[at])  # rows are sorted by time
     at = np.sort(at[first])
     pair = found.row_pair[at]
     account, group = found.account[pair], found.group[pair]
-    order = np.argsort(account, kind="stable")
+    order = by_code(account, len(found.accounts))
     return account[order], group[order], found.accounts
 
 
@@ -91,7 +91,8 @@ def _usual(account: NDArray[np.int64], group: NDArray[np.int64]) -> tuple[NDArra
     same = account[1:] == account[:-1]
     one, other = group[:-1][same], group[1:][same]
     size = int(group.max()) + 1
-    steps, at, times = np.unique(one * size + other, return_inverse=True, return_counts=True)
+    steps, at = coded(one * size + other)
+    times = np.bincount(at)
     leaving = np.bincount(one, minlength=size)
     # Without the account's own step: more than half of the others that go on from here go on to there.
     usual: NDArray[np.bool_] = 2 * (times[at] - 1) > leaving[one] - 1

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.keys import coded
 from detectors.table import Keys, Kind, Mask, Rows, Window
 
 COPIED: int = 3
@@ -26,7 +27,7 @@ class Shares:
     accounts : uint64, shape (a,)
         Accounts that posted a comparable text, sorted.
     account, group : int64, shape (p,)
-        One pair each; `account` is an index into `accounts`.
+        One pair each, by rising account and of each by rising group; `account` is an index into `accounts`.
     sharing : int64, shape (g,)
         How many accounts posted each group's texts.
     row_pair : int64, shape (n,)
@@ -68,7 +69,7 @@ def shares(window: Window) -> Shares:
     posting[window.account[use]] = True
     groups = int(group.max(initial=-1)) + 1
     account = (np.cumsum(posting) - 1)[window.account[use]]
-    pairs, pair = np.unique(account * max(groups, 1) + group[use], return_inverse=True)
+    pairs, pair = coded(account * max(groups, 1) + group[use])
     row_pair = np.full(len(window.rows), -1, np.int64)
     row_pair[use] = pair
     pair_group = pairs % max(groups, 1)
@@ -96,6 +97,6 @@ def copies(sharing: NDArray[np.int64]) -> int:
 def reposted(rows: Rows, least: int) -> Mask:
     """Reposts of posts that are reposted at least so often here; shape (n,)."""
     use: Mask = (rows["kind"] == Kind.REPOST) & (rows["target"] != 0)
-    targets, at = np.unique(rows["target"], return_inverse=True)
-    often = np.bincount(at[use], minlength=len(targets)) >= least
-    return use & often[at] if len(rows) else use
+    _, at = coded(rows["target"][use])
+    use[use] = np.bincount(at)[at] >= least
+    return use

@@ -8,6 +8,7 @@ import numpy as np
 
 from detectors.baseline import Baseline
 from detectors.finding import Finding
+from detectors.keys import by_code
 from detectors.p_values import betabinomial_tail
 from detectors.shares import shares
 from detectors.table import Flag, Window, flagged
@@ -51,7 +52,7 @@ class Synchrony:
             )
         group = window.group[at].astype(np.int64)
         time_ms = window.rows["time_ms"][at]
-        order = np.lexsort((window.rows["post"][at], time_ms, group))
+        order = by_code(group, int(group.max()) + 1)  # rows are sorted by time and post
         at, group, time_ms = at[order], group[order], time_ms[order]
         account = window.account[at]
         follows = np.zeros(len(at), np.bool_)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detectors.keys import Keys as Keys
 from detectors.keys import Mask as Mask
-from detectors.keys import among, coded, distinct_keys
+from detectors.keys import among, by_code, coded, distinct_keys
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -212,11 +212,7 @@ class Window:
     @cached_property
     def by_account(self) -> NDArray[np.int64]:
         """The rows by account, those of one account in the order of the window; shape (n,)."""
-        small = len(self.accounts) <= 1 << 16  # numpy sorts these by their digits, several times as fast
-        out: NDArray[np.int64] = np.argsort(
-            self.account.astype(np.uint16) if small else self.account, kind="stable"
-        )
-        return out
+        return by_code(self.account, len(self.accounts))
 
     def chosen(self, accounts: Keys) -> Mask:
         """Which of `accounts` are among those given, which are sorted; shape (a,)."""

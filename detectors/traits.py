@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from detectors.baseline import FIRST_DAY
 from detectors.bursts import keeping_time
+from detectors.keys import coded
 from detectors.profile import CELLS as BANDS
 from detectors.profile import octave_cells
 from detectors.table import DAY_MS, Flag, Keys, Mask, Window, flagged, taken
@@ -104,7 +105,7 @@ class _Known:
         rows = taken(window.rows, window.firsts(np.ones(len(window), np.bool_)))
         days = max(int(window.end_ms // DAY_MS) - FIRST_DAY + 1, 1)
         day = np.clip(rows["created_day"].astype(np.int64) - FIRST_DAY, 0, days - 1)
-        _, client = np.unique(rows["client"], return_inverse=True)
+        _, client = coded(rows["client"])
         timed = keeping_time(window, timer.modes_s)
         kept = np.minimum(timed, MOST_KEPT)
         return cls(

@@ -55,8 +55,7 @@ class Disorder(ValueError):
     """A post is further behind the newest than the allowed lateness: the archive must be sorted first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One line, one status of a page, or one CSV row.
 
     Attributes
@@ -82,7 +81,10 @@ class Record:
     @property
     def time_ms(self) -> int | None:
         """Event time of its post, None without one."""
-        return next((post.time_ms for post in self.posts if isinstance(post, Post)), None)
+        for post in self.posts:
+            if isinstance(post, Post):
+                return post.time_ms
+        return None
 
 
 def total_bytes(paths: Sequence[str]) -> int | None:

@@ -30,6 +30,7 @@ from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
 from detectors.campaign import Memory, Trace
 from detectors.hour import count
+from detectors.keys import tallied
 from detectors.q_values import counted
 from detectors.sample import below, limit, mixed, share_below
 from detectors.shares import LEAST_PAIRS
@@ -426,7 +427,7 @@ class Monitor:
             self._tag(hashtag).strings.update(strings)
         for (hashtag, bucket), rows in delta.rows.items():
             tag = self._tag(hashtag)
-            tag.buckets.setdefault(bucket, []).append(rows)
+            tag.put(bucket, rows)
             self._holding.setdefault(bucket, set()).add(hashtag)
             self._end_hour(bucket)
             if tag.derived is not None:
@@ -437,7 +438,7 @@ class Monitor:
                 held = joined(tag.buckets[bucket])
                 gone = taken(held, ~below(held["account"], cut.limit))
                 tag.derived.uses.subtract(used(tag.strings, gone))
-            tag.buckets[bucket], tag.limits[bucket] = [cut.rows], cut.limit
+            tag.keep(bucket, cut.rows, cut.limit)
         for hashtag, keys in delta.forgotten.items():
             self.state.tags[hashtag].forget(keys)
         for hashtag, bucket in delta.buckets:
@@ -581,8 +582,7 @@ class Monitor:
         start_ms, tags = hop_ms - self.rules.window_ms, self.state.tags
         if name not in tags:
             return None
-        held = sum(size for bucket, size in tags.sizes(name).items() if start_ms <= bucket < hop_ms)
-        if held < self.rules.min_posts and name not in self._open and not tags.limits(name):
+        if name not in self._open and not tags.limits(name) and not self._enough(name, start_ms, hop_ms):
             return None
         tag = tags[name]
         rows, share = _sampled(tag, joined(tag.within(start_ms, hop_ms)), start_ms, hop_ms)
@@ -605,6 +605,14 @@ class Monitor:
             campaigns=past.campaigns,
         )
         return TagOutcome(window, assessment, alert, reason)
+
+    def _enough(self, name: str, start_ms: int, end_ms: int) -> bool:
+        """Whether a hashtag holds as many rows of a span as are assessed; most hold fewer in all."""
+        tags, least = self.state.tags, self.rules.min_posts
+        if tags.count(name) < least:
+            return False
+        sizes = tags.sizes(name).items()
+        return sum([size for bucket, size in sizes if start_ms <= bucket < end_ms]) >= least
 
     def close(self, outcome: Outcome) -> tuple[Evicted, ...]:
         """Keep what a hop decided, after it was told and stored; gives the rows that are held no more."""
@@ -630,10 +638,10 @@ class Monitor:
         return (*self.sweep(), *self.pass_over())
 
     def _put_away(self, name: str) -> None:
-        """Keep a hashtag in less memory, if it is too small to be assessed."""
+        """Keep a hashtag in less memory before long, if it is too small to be assessed."""
         tags = self.state.tags
-        if name in tags and sum(tags.sizes(name).values()) < self.rules.min_posts:
-            tags.put_away(name)
+        if name in tags:
+            (tags.idle if tags.count(name) < self.rules.min_posts else tags.busy)(name)
 
     def _put_quiet_away(self, before_ms: int) -> None:
         """Keep the hashtags in less memory of which nothing is younger."""
@@ -707,9 +715,7 @@ class Monitor:
 
     def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
         tag = self.state.tags[name]
-        held = joined([rows for bucket in old for rows in tag.buckets.pop(bucket)])
-        for bucket in old:
-            tag.limits.pop(bucket, None)
+        held = tag.pop(old)
         rows = distinct(held)
         strings = {k: tag.strings[k] for k in keys_of([rows]) if k in tag.strings}
         forgotten = tuple(tag.leave(held))
@@ -819,5 +825,5 @@ def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Row
 
 def _group(tag: TagState, rows: Rows) -> Texts:
     texts = rows["text"]
-    prints, posts = np.unique(texts[(rows["kind"] != Kind.REPOST) & (texts != 0)], return_counts=True)
+    prints, posts = tallied(texts[(rows["kind"] != Kind.REPOST) & (texts != 0)])
     return tag.derive().index.texts(prints, posts) if len(prints) else Texts.none()

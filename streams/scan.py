@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -246,7 +246,9 @@ def _in_time(latest_ms: int, record: archive.Record) -> archive.Record:
     """A record in which a post dated after `latest_ms` is an invalid one, as live."""
     if record.time_ms is None or record.time_ms <= latest_ms:
         return record
-    return replace(record, posts=[not_ahead(post, latest_ms, record.payload) for post in record.posts])
+    return msgspec.structs.replace(
+        record, posts=[not_ahead(post, latest_ms, record.payload) for post in record.posts]
+    )
 
 
 def _nothing(paths: Sequence[str], rejects: Counter[str]) -> str:

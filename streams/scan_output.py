@@ -46,17 +46,17 @@ Put = Callable[[str, Place, str], None]
 
 def posts_text(left: Evicted, ledger: Ledger) -> str:
     """Lines of posts that no later window holds; what is said of them is final."""
-    marks = ledger.settle(left)
-    prints = zip(left.rows["post"].tolist(), left.rows["text"].tolist(), marks, strict=True)
+    reasons = ledger.settle(left)
+    prints = zip(left.rows["post"].tolist(), left.rows["text"].tolist(), reasons, strict=True)
     return _lines(
         (
             _cell(left.strings.get(key, str(key))),
             _cell(left.hashtag),
-            int(mark is not None),
+            int(reason is not None),
             ledger.group(left.hashtag, text),
-            "" if mark is None else mark.reason,
+            reason or "",
         )
-        for key, text, mark in prints
+        for key, text, reason in prints
     )
 
 

@@ -7,9 +7,9 @@ the memory, until somebody asks for them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +20,10 @@ from detectors.alert import Alert
 from detectors.near_text import TextIndex
 from detectors.table import ROW, Rows, joined
 from streams.packets import STRING_FIELDS
+
+MOST_IDLE: Final = 5_000
+"""So many small hashtags stay whole in each partition: somebody wrote under them last, so the next post is
+likely to be under one of them. About 3 kB each."""
 
 _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
@@ -60,11 +64,38 @@ class TagState:
     strings: dict[int, str] = field(default_factory=dict)
     alert: Alert | None = None
     derived: Derived | None = None
+    _count: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def count(self) -> int:
         """How many rows it holds."""
-        return sum(len(rows) for parts in self.buckets.values() for rows in parts)
+        if self._count is None:
+            self._count = sum(map(len, chain.from_iterable(self.buckets.values())))
+        return self._count
+
+    def put(self, bucket: int, rows: Rows) -> None:
+        """Take in rows of a bucket."""
+        self.buckets.setdefault(bucket, []).append(rows)
+        if self._count is not None:
+            self._count += len(rows)
+
+    def keep(self, bucket: int, rows: Rows, limit: int) -> None:
+        """Hold of a bucket these rows alone, and no more of accounts whose hash is not below the limit."""
+        self.buckets[bucket], self.limits[bucket] = [rows], limit
+        self._count = None
+
+    def pop(self, buckets: Collection[int]) -> Rows:
+        """Hold buckets no more; gives their rows."""
+        parts = [rows for bucket in buckets for rows in self.buckets.pop(bucket)]
+        for bucket in buckets:
+            self.limits.pop(bucket, None)
+        self._count = None
+        return joined(parts)
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """How many rows each bucket holds."""
+        return {bucket: sum(map(len, parts)) for bucket, parts in self.buckets.items()}
 
     def within(self, start_ms: int, end_ms: int) -> list[Rows]:
         """The rows of the buckets that start in a span."""
@@ -92,8 +123,12 @@ class TagState:
 
     def leave(self, gone: Rows) -> list[int]:
         """Drop the strings that rows stood for which are in no bucket any more, and no other does; sorted."""
+        if not self.buckets:
+            keys = sorted(self.strings)
+            self.strings, self.derived = {}, None
+            return keys
         if self.derived is None:
-            lost = self.strings.keys() - keys_of([rows for parts in self.buckets.values() for rows in parts])
+            lost = self.strings.keys() - keys_of([self.rows()])
         else:
             less = Counter(used(self.strings, gone))
             self.derived.uses.subtract(less)
@@ -123,6 +158,18 @@ class Tags(MutableMapping[str, TagState]):
 
     def __init__(self, tags: Mapping[str, TagState] = MappingProxyType({})) -> None:
         self._held: dict[str, TagState | bytes] = dict(tags)
+        self._idle: dict[str, None] = {}  # that are to be put away, those that wait longest first
+
+    def idle(self, name: str) -> None:
+        """Put a hashtag away once so many others were idle after it that it is not likely to be asked for."""
+        self._idle.pop(name, None)
+        self._idle[name] = None
+        if len(self._idle) > MOST_IDLE:
+            self.put_away(next(iter(self._idle)))
+
+    def busy(self, name: str) -> None:
+        """Keep a hashtag whole although it was idle."""
+        self._idle.pop(name, None)
 
     def __getitem__(self, name: str) -> TagState:
         held = self._held[name]
@@ -139,6 +186,7 @@ class Tags(MutableMapping[str, TagState]):
 
     def __delitem__(self, name: str) -> None:
         del self._held[name]
+        self._idle.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
@@ -158,12 +206,15 @@ class Tags(MutableMapping[str, TagState]):
         """Those that are not put away: all that have an alert or a limit are among them."""
         return ((name, held) for name, held in self._held.items() if isinstance(held, TagState))
 
+    def count(self, name: str) -> int:
+        """How many rows a hashtag holds; one that is put away stays so."""
+        held = self._held[name]
+        return _COUNT.decode(held)[0] if isinstance(held, bytes) else held.count
+
     def sizes(self, name: str) -> Mapping[int, int]:
         """By bucket the rows of a hashtag; one that is put away stays so."""
         held = self._held[name]
-        if isinstance(held, bytes):
-            return {bucket: len(part) // ROW.itemsize for bucket, part in _ROWS.decode(held)[0].items()}
-        return {bucket: sum(map(len, parts)) for bucket, parts in held.buckets.items()}
+        return _SIZES.decode(held)[1] if isinstance(held, bytes) else held.sizes
 
     def limits(self, name: str) -> Mapping[int, int]:
         """The limits of a hashtag's buckets."""
@@ -172,24 +223,30 @@ class Tags(MutableMapping[str, TagState]):
 
     def put_away(self, name: str) -> None:
         """Keep a hashtag as bytes, unless it has more than rows and strings."""
+        self._idle.pop(name, None)
         held = self._held[name]
         if isinstance(held, TagState) and held.alert is None and not held.limits:
             self._held[name] = _packed(held)
 
 
-_Packed = tuple[dict[int, bytes], dict[int, str]]
-_PACKED: Final = msgspec.msgpack.Decoder(_Packed)
-_ROWS: Final = msgspec.msgpack.Decoder(tuple[dict[int, bytes], msgspec.Raw])  # without making the strings
+_COUNT: Final = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw, msgspec.Raw, msgspec.Raw])
+_SIZES: Final = msgspec.msgpack.Decoder(tuple[int, dict[int, int], msgspec.Raw, msgspec.Raw])
+_PACKED: Final = msgspec.msgpack.Decoder(tuple[int, dict[int, int], bytes, dict[int, str]])
 
 
 def _packed(tag: TagState) -> bytes:
-    rows = {bucket: b"".join([part.tobytes() for part in parts]) for bucket, parts in tag.buckets.items()}
-    return msgspec.msgpack.encode((rows, tag.strings))
+    sizes = tag.sizes
+    rows = b"".join([part.tobytes() for parts in tag.buckets.values() for part in parts])
+    return msgspec.msgpack.encode((sum(sizes.values()), sizes, rows, tag.strings))
 
 
 def _unpacked(packed: bytes) -> TagState:
-    rows, strings = _PACKED.decode(packed)
-    return TagState({bucket: [np.frombuffer(part, ROW)] for bucket, part in rows.items()}, strings=strings)
+    _, sizes, raw, strings = _PACKED.decode(packed)
+    rows, ends = np.frombuffer(raw, ROW), accumulate(sizes.values())
+    buckets = {
+        bucket: [rows[end - size : end]] for (bucket, size), end in zip(sizes.items(), ends, strict=True)
+    }
+    return TagState(buckets, strings=strings)
 
 
 def used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:

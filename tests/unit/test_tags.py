@@ -8,6 +8,7 @@ import pytest
 from builders import HASHTAG, T0, flooded, in_order, lines, monitor_of, packets, post, step, table, talk
 
 from detectors.alert import Alert
+from streams import tags as tags_module
 from streams.monitor import Rules
 from streams.tags import Tags, TagState
 
@@ -99,3 +100,43 @@ def test_a_small_hashtag_takes_little_memory() -> None:
     finally:
         tracemalloc.stop()
     assert (after - before) / count < 600
+
+
+def test_the_hashtags_that_are_idle_longest_are_put_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tags_module, "MOST_IDLE", 2)
+    names = ["ferry", "toll", "bridge", "quay"]
+    tags = Tags({name: small() for name in names})
+
+    def whole() -> list[str]:
+        return [name for name, _ in tags.whole()]
+
+    tags.idle("ferry")
+    tags.idle("toll")
+    tags.idle("ferry")  # was written under again
+    assert whole() == names
+    tags.idle("bridge")
+    assert whole() == ["ferry", "bridge", "quay"]
+    tags.busy("ferry")
+    del tags["bridge"]
+    tags.idle("quay")
+    tags.idle("toll")
+    assert whole() == ["ferry", "quay"], "what is put away is not made whole to be idle"
+    assert plain(tags.glance("toll")) == plain(small())
+
+
+def test_a_hashtag_counts_its_rows_as_they_come_and_go() -> None:
+    rows, _ = table(post(n, n, 60 * n, f"the ferry number {n} is late again") for n in range(5))
+    tag = TagState({0: [rows[:1], rows[1:2]]})
+    tags = Tags({"ferry": tag})
+    assert tag.count == tags.count("ferry") == 2
+    tag.put(0, rows[2:3])
+    tag.put(60_000, rows[3:])
+    assert tag.count == 5
+    assert tag.sizes == {0: 3, 60_000: 2}
+    tag.keep(0, rows[:2], limit=7)
+    assert tag.count == 4
+    assert tag.pop([0]).tobytes() == rows[:2].tobytes()
+    assert (tag.count, tag.limits) == (2, {})
+    tags.put_away("ferry")
+    assert tags.count("ferry") == 2
+    assert tags.sizes("ferry") == {60_000: 2}
