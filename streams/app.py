@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from detectors.baseline import Baseline
-from streams import agents, clock, periods_log, rows_log, topics
+from streams import agents, clock, periods_log, rows_log, topics, transport
 from streams.ending import fatal
 from streams.ingestion import Ingestion
+from streams.lanes import Lanes
 from streams.metrics import Metrics
 from streams.monitoring import TICK_S, Monitoring
 from streams.news import TopicNews
@@ -67,8 +68,9 @@ def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline
         key_serializer="raw",
         value_serializer="raw",
     )
+    transport.use(app)
     work = _Work(app, settings, metrics, store, baseline)
-    agents.add(app, settings, work.ingestion, work.monitoring)
+    work.lanes = agents.add(app, settings, work.ingestion, work.monitoring)
     app.on_partitions_revoked.connect(work.revoked)
     app.on_partitions_assigned.connect(work.assigned)
     app.on_before_shutdown.connect(work.stopping)
@@ -91,6 +93,7 @@ class _Work:
         self._rebalanced = 0
         self._lines: list[str] = []
         self._ends: dict[int, tuple[int, int | None]] = {}
+        self.lanes: Sequence[Lanes[Any]] = ()
         self.ingestion = Ingestion(settings, metrics, self._send, self._start_of, self._exhausted)
         log_of = partial(rows_log.opened, settings)
         self.monitoring = Monitoring(
@@ -107,6 +110,8 @@ class _Work:
 
     async def _release(self) -> None:
         with fatal():
+            for lanes in self.lanes:
+                lanes.forget()
             await self.ingestion.release()
             await self.monitoring.release()
 

@@ -120,19 +120,37 @@ class Ingestion:
                 return
             if batch.start is None:
                 batch.start = await self._start_of(source, message.offset)
-            if message.offset < self._next(batch):
-                acknowledge()
-                return
-            now_s = clock.monotonic_s()
-            if not batch.messages:
-                batch.since_s = now_s
-            batch.quiet_s, batch.patience_s = now_s, self._settings.idle_s
-            batch.messages.append(message)
-            batch.acknowledge.append(acknowledge)
-            batch.payloads += message.value.count(b"\n") + 1
-            batch.size += len(message.value)
-            if self._full(batch, message):
+            if self._add(batch, message, acknowledge):
                 await self._flush(source, batch)
+
+    def add(self, source: int, message: Message, acknowledge: Acknowledge) -> bool:
+        """Add a message to its batch, and say whether that was all there is to do; else nothing is changed.
+
+        Not so if the batch begins with it, is being sent, or is then to be sent: that takes time, see `take`.
+        """
+        batch = self._batches.get(source)
+        if source not in self._assigned or batch is None:
+            return True
+        if batch.start is None or batch.lock.locked() or self._full(batch, message):
+            return False
+        self._add(batch, message, acknowledge)
+        return True
+
+    def _add(self, batch: _Batch, message: Message, acknowledge: Acknowledge) -> bool:
+        """Add a message; whether the batch is to be sent."""
+        if message.offset < self._next(batch):
+            acknowledge()
+            return False
+        full = self._full(batch, message)
+        now_s = clock.monotonic_s()
+        if not batch.messages:
+            batch.since_s = now_s
+        batch.quiet_s, batch.patience_s = now_s, self._settings.idle_s
+        batch.messages.append(message)
+        batch.acknowledge.append(acknowledge)
+        batch.payloads += _payloads(message)
+        batch.size += len(message.value)
+        return full
 
     async def flush_due(self) -> None:
         """Send the batches that have waited for long enough, and say of silent sources that they are idle."""
@@ -169,9 +187,10 @@ class Ingestion:
         return batch.messages[-1].offset + 1 if batch.messages else batch.start or 0
 
     def _full(self, batch: _Batch, message: Message) -> bool:
+        """Whether a batch is to be sent once it has this message too."""
         return (
-            batch.payloads >= self._settings.batch_posts
-            or batch.size >= MAX_BATCH_BYTES
+            batch.payloads + _payloads(message) >= self._settings.batch_posts
+            or batch.size + len(message.value) >= MAX_BATCH_BYTES
             or pipeline.PUNCTUATION in message.headers
         )
 
@@ -216,6 +235,11 @@ class Ingestion:
         self._metrics.spared_rows.inc(ingested.spared)
         for letter in ingested.dead:
             self._metrics.dead_letters.labels(category(letter.invalid.reason)).inc()
+
+
+def _payloads(message: Message) -> int:
+    """How many posts a message may hold: one on every line."""
+    return message.value.count(b"\n") + 1
 
 
 def within_limit(

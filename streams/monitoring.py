@@ -113,6 +113,7 @@ class Monitoring:
         self._periods = settings.rules().periods(range(settings.partitions))
         self._hears_again = False
         self._owned: dict[int, _Owned] = {}
+        self._assessing = asyncio.Lock()  # one hop at a time: several would take turns, and more memory
 
     def assign(self, partitions: Collection[int]) -> None:
         """Begin anew with these partitions: what another worker did meanwhile is in the store."""
@@ -352,7 +353,8 @@ class Monitoring:
             self._check(owned, monitor.partition)
             owned.end_told = False  # where it was said already, there was more after all
             begun_s = clock.monotonic_s()
-            outcome = await asyncio.to_thread(monitor.assess, hop_ms)
+            async with self._assessing:
+                outcome = await asyncio.to_thread(monitor.assess, hop_ms)
             self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)
             await self._news.tell(monitor.partition, hop_ms, _items(outcome), outcome.closing)
             owned.rows -= await self._record(monitor, outcome)

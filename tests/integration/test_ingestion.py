@@ -147,6 +147,36 @@ async def test_a_message_read_again_is_acknowledged_and_not_sent_again() -> None
     assert len(broker.packets()) == 2
 
 
+async def test_a_message_is_added_at_once_unless_its_batch_begins_or_ends_with_it_or_is_being_sent() -> None:
+    broker, acknowledged = Broker(), []
+    batches = ingestion(broker, batch_posts=4)
+
+    def adds(offset: int, value: bytes = formats.encode(post(1)), source: int = 0) -> bool:
+        return batches.add(source, Message(offset, value, {}), partial(acknowledged.append, offset))
+
+    assert not adds(5), "where the batch begins has to be asked"
+    await batches.take(0, message(5), partial(acknowledged.append, 5))
+    assert adds(6)
+    assert adds(6), "it came before, and there is nothing to do"
+    assert acknowledged == [6]
+    assert not adds(7, source=1)
+    assert not adds(7, b"\n".join([formats.encode(post(1))] * 2)), "every line may be a post"
+    assert not batches.add(0, Message(7, b"", {PUNCTUATION: END}), lambda: None)
+    assert adds(7)
+    assert not adds(8), "the batch is full with it"
+    sending = asyncio.create_task(batches.take(0, message(8), partial(acknowledged.append, 8)))
+    while len(broker.sent) < 2:
+        await asyncio.sleep(0)
+    assert not adds(9), "the batch is being sent"
+    broker.release.set()
+    await sending
+    assert acknowledged == [6, 5, 6, 7, 8]
+    assert adds(9)
+    await batches.release()
+    assert adds(10), "what is not owned is passed over"
+    assert [(packet.start, packet.end) for packet in broker.packets()] == [(5, 9)] * 2
+
+
 def test_a_batch_whose_rows_outgrow_a_packet_goes_in_parts_without_a_gap() -> None:
     crowded = Message(
         2, formats.encode(msgspec.structs.replace(post(2), hashtags=tuple(map(str, range(40)))))
