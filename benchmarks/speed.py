@@ -205,6 +205,8 @@ class Bench:
         posts = self._extent.live_posts
         path, _, _ = self._file(LIVE, posts)
         self._limit(LIVE, path)
+        for _ in range(self._extent.repeats):
+            self.report.live_scan.append(apart(scanned, path, self._folder / "out"))
         path.unlink()
         try:
             node = servers.kafka(self._folder / "kafka")

@@ -57,6 +57,8 @@ class Report(msgspec.Struct):
         The bare loop, repeated.
     sizes : list of Size
         By kind, rising.
+    live_scan : list of Scanned
+        Scans of what the live worker is given, repeated.
     notes : list of str
         What could not be measured, and why.
     """
@@ -72,6 +74,7 @@ class Report(msgspec.Struct):
     hashtags: Hashtags | None = None
     invented: Hashtags | None = None
     stream: Stream | None = None
+    live_scan: list[Scanned] = []
     live: list[Live] = []
     lags: list[Lag] = []
     signed: list[Signed] = []

@@ -42,7 +42,7 @@ class AccountAge(Comparing):
 
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
-        both = contrast(window, sides, flagged(window.rows, Flag.CREATED_KNOWN))
+        both = contrast(window, sides, Flag.CREATED_KNOWN)
         count = len(both.suspects)
         if count < LEAST_ACCOUNTS:
             return Finding.abstained(

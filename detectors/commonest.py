@@ -84,7 +84,7 @@ def concentrated(
     told : callable
         What is said of the commonest value, given with the string behind it.
     """
-    both = contrast(window, sides, window.rows[field] != 0)
+    both = contrast(window, sides, field)
     if len(both.suspects) < LEAST_ACCOUNTS:
         return Finding.abstained(detector, few(len(both.suspects)))
     top = commonest(both, field, prior_share, by_text=by_text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.baseline import Baseline
 from detectors.finding import Finding
 from detectors.shares import shares
-from detectors.table import Keys, Mask, Rows, Window, taken
+from detectors.table import Flag, Keys, Rows, Window, flagged, taken
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,37 @@ class Sides:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One row per account, its first that satisfies a condition.
+    """One row per account, its first that says something.
 
     Attributes
     ----------
-    suspects, others : ROW arrays
-        Of the two sides.
-    group : int32, aligned with `suspects`
-        Near-identical group of each row's text, -1 where it has none.
+    window : Window
+    sides : Sides
+    first : int64, shape (a,)
+        That row of each of the window's accounts, -1 for those that have none.
     """
 
-    suspects: Rows
-    others: Rows
-    group: NDArray[np.int32]
+    window: Window
+    sides: Sides
+    first: NDArray[np.int64]
+
+    @cached_property
+    def suspects(self) -> Rows:
+        """Those of the accounts in question."""
+        return taken(self.window.rows, self._of(self.sides.suspects))
+
+    @cached_property
+    def others(self) -> Rows:
+        """Those of the accounts they are compared with."""
+        return taken(self.window.rows, self._of(self.sides.others))
+
+    @cached_property
+    def group(self) -> NDArray[np.int32]:
+        """Near-identical group of each of the suspects' rows, -1 where it has none."""
+        return self.window.group[self._of(self.sides.suspects)]
+
+    def _of(self, accounts: Keys) -> NDArray[np.int64]:
+        return self.first[(self.first >= 0) & self.window.chosen(accounts)]
 
 
 class Comparing:
@@ -75,10 +93,12 @@ def against_rest(window: Window, who: str, suspects: Keys) -> Sides:
     return Sides(who, suspects, window.accounts[~window.chosen(suspects)])
 
 
-def contrast(window: Window, sides: Sides, known: Mask) -> Contrast:
-    """One row of every account; `known` says which rows carry the field in question, shape (n,)."""
-    first = window.firsts(known)
-    has = first >= 0
-    suspects = first[has & window.chosen(sides.suspects)]
-    others = first[has & window.chosen(sides.others)]
-    return Contrast(taken(window.rows, suspects), taken(window.rows, others), window.group[suspects])
+def contrast(window: Window, sides: Sides, known: Flag | str) -> Contrast:
+    """One row of every account: its first with a flag, or with a field that is not 0."""
+    return Contrast(window, sides, _firsts(window, known))
+
+
+@lru_cache(maxsize=8)  # every detector asks for its own, and again for every set of accounts in question
+def _firsts(window: Window, known: Flag | str) -> NDArray[np.int64]:
+    rows = window.rows
+    return window.firsts(flagged(rows, known) if isinstance(known, Flag) else rows[known] != 0)

@@ -11,7 +11,7 @@ from detectors.baseline import Baseline
 from detectors.contrast import Comparing, Sides, contrast
 from detectors.finding import Finding
 from detectors.p_values import betabinomial_tail, bounded
-from detectors.table import Flag, Rows, Window, flagged
+from detectors.table import Flag, Rows, Window
 from detectors.words import percent
 
 LEAST_ACCOUNTS: Final = 20
@@ -44,7 +44,7 @@ class Profile(Comparing):
 
     def compare(self, window: Window, baseline: Baseline, sides: Sides) -> Finding:
         """Judge any accounts of one window; see the class."""
-        both = contrast(window, sides, flagged(window.rows, Flag.FOLLOWING_KNOWN))
+        both = contrast(window, sides, Flag.FOLLOWING_KNOWN)
         count = len(both.suspects)
         if count < LEAST_ACCOUNTS:
             return Finding.abstained(
