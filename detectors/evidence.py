@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.keys import coded, distinct_keys, tallied
+from detectors.keys import by_code, coded, distinct_keys, tallied
 from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged, taken
 
 LONGEST_GAP_S = 7_200
@@ -89,12 +89,18 @@ def gather(
     coordinated_accounts : sorted uint64
     account_scores : float64, aligned with `coordinated_accounts`
     """
-    rows = window.rows
+    return replace(
+        outline(window, post_is, coordinated_accounts),
+        accounts=_accounts(window, coordinated_accounts, account_scores, post_is),
+        minutes=_counts(window.rows["time_ms"] // 60_000 * 60_000, post_is),
+    )
+
+
+def outline(window: Window, post_is: Mask, coordinated_accounts: Keys) -> Evidence:
+    """What `gather` counts, without accounts and minutes."""
     account_is = window.chosen(coordinated_accounts)
     return Evidence(
         texts=_texts(window, post_is),
-        accounts=_accounts(window, coordinated_accounts, account_scores, post_is),
-        minutes=_counts(rows["time_ms"] // 60_000 * 60_000, post_is),
         gaps=_gaps(window, account_is),
         created=_created(window, account_is),
         clients=_clients(window, post_is),
@@ -162,37 +168,45 @@ def _counts(keys: NDArray[np.int64], coordinated: Mask) -> tuple[Count, ...]:
 
 
 def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
-    rows = window.rows
-    use = (window.group >= 0) & (window.group < MOST_TEXTS) & (rows["kind"] != Kind.REPOST)
-    at = np.flatnonzero(use)
-    at = at[np.argsort(window.group[at].astype(np.int16), kind="stable")]
+    rows, every = window.rows, window.group.astype(np.int64)
+    at = np.flatnonzero((every >= 0) & (every < MOST_TEXTS) & (rows["kind"] != Kind.REPOST))
+    width = len(window.accounts)
+    sharing = np.bincount(distinct_keys(every[at] * width + window.account[at]) // width)
+    shared = np.flatnonzero(sharing >= 2)
+    at = at[(sharing >= 2)[every[at]]]
     if not len(at):
         return ()
-    group = window.group[at].astype(np.int64)
+    at = at[by_code(every[at], MOST_TEXTS)]
+    group = every[at]
     posts = np.bincount(group)
-    width = len(window.accounts)
-    accounts = np.bincount(distinct_keys(group * width + window.account[at]) // width)
     coordinated = np.bincount(group, post_is[at]) >= 0.5 * posts
     wording = _commonest(group, rows["text"][at])
-    keys, starts = rows["post"][at].tolist(), (np.cumsum(posts) - posts).tolist()
+    keys, ends = rows["post"][at].tolist(), np.cumsum(posts)
     return tuple(
         TextEvidence(
             group=f"{wording[one]:016x}",
             text=window.strings.get(wording[one], ""),
             posts=many,
-            accounts=sharing,
+            accounts=accounts,
             coordinated=theirs,
-            examples=tuple(map(window.show, keys[start : start + min(many, EXAMPLES)])),
+            examples=tuple(map(window.show, keys[end - many : end - many + min(many, EXAMPLES)])),
         )
-        for one, (many, sharing, theirs, start) in enumerate(
-            zip(posts.tolist(), accounts.tolist(), coordinated.tolist(), starts, strict=True)
+        for one, many, accounts, theirs, end in zip(
+            shared.tolist(),
+            posts[shared].tolist(),
+            sharing[shared].tolist(),
+            coordinated[shared].tolist(),
+            ends[shared].tolist(),
+            strict=True,
         )
-        if sharing >= 2
     )
 
 
 def _commonest(group: NDArray[np.int64], prints: Keys) -> list[int]:
-    """Of each group, from 0 on and rising, the print that is there most often; of equals the lowest."""
+    """Of each group, from 0 on, the print that is there most often; of equals the lowest.
+
+    Groups come rising; what is said of a group that does not come has no meaning.
+    """
     values, at = coded(prints)
     pairs, times = tallied(group * len(values) + at)
     of, which = np.divmod(pairs, len(values))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detectors.assessment import Assessment
-from detectors.evidence import Count, Evidence, gather
+from detectors.evidence import Count, Evidence, outline
 from streams.clock import iso
 from streams.monitor import TagOutcome
 from streams.output import date
@@ -52,12 +52,7 @@ def _evidence(outcome: TagOutcome) -> Evidence:
     assessment, alert = outcome.assessment, outcome.alert
     if alert is not None and alert.updated_ms == assessment.end_ms:
         return alert.evidence  # gathered from this very window when the alert was decided on
-    return gather(
-        outcome.window,
-        assessment.coordinated_rows,
-        assessment.coordinated_accounts,
-        assessment.account_scores,
-    )
+    return outline(outcome.window, assessment.coordinated_rows, assessment.coordinated_accounts)
 
 
 def summary(assessment: Assessment) -> dict[str, str]:
