@@ -13,7 +13,7 @@ from detectors.contrast import Comparing, Sides, contrast
 from detectors.finding import NO_KEYS, SUSPICIOUS, Finding, Verdict
 from detectors.keys import first_places
 from detectors.p_values import bounded
-from detectors.scan_statistic import Cluster, densest, smoothed
+from detectors.scan_statistic import Cluster, Scale, densest, smoothed
 from detectors.table import DAY_MS, Flag, Keys, Rows, Window, flagged, taken
 from detectors.words import day, percent
 
@@ -127,10 +127,15 @@ def _close(cells: NDArray[np.int64], least: int) -> bool:
     return bool((ordered[least - 1 :] - ordered[: len(ordered) - least + 1] < WIDTHS_DAYS[-1]).any())
 
 
+@lru_cache(maxsize=4)  # of a stream it is one more every day
+def _day_scale(size: int) -> Scale:
+    return Scale(np.arange(size + 1, dtype=np.float64))
+
+
 def _expected(mine: NDArray[np.int64], others: Rows, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     """The most that is expected of each cell, given those in question, the others and the prior."""
     size = len(prior)
-    own = smoothed(mine, np.arange(size + 1, dtype=np.float64), SMOOTHING_DAYS)
+    own = smoothed(mine, _day_scale(size), SMOOTHING_DAYS)
     rest = np.bincount(_cells(others, size), minlength=size)
     elsewhere = (PRIOR_ACCOUNTS * prior + rest) / (PRIOR_ACCOUNTS + len(others))
     community = (PRIOR_ACCOUNTS * prior + len(mine) * own) / (PRIOR_ACCOUNTS + len(mine))

@@ -20,6 +20,7 @@ from detectors.hour import (
     client_cell,
     gap_cell,
 )
+from detectors.scan_statistic import Scale
 
 GAP_CELLS: Final = LONGEST_GAP_S + 1
 """Gaps of 0 to 7,200 s in cells of one second."""
@@ -203,17 +204,17 @@ def _with_copies(of: Baseline, sums: Sums) -> Baseline:
     return replace(of, copies_alpha=mean * size, copies_beta=(1 - mean) * size)
 
 
-def gap_positions() -> NDArray[np.float64]:
-    """Decimal logarithm of the edges of the gap cells; a gap of 0 s is below one second."""
+@lru_cache(maxsize=1)
+def gap_scale() -> Scale:
+    """Where gaps lie: by the decimal logarithm of the edges; a gap of 0 s is below one second."""
     edges = np.arange(GAP_CELLS + 1) - 0.5
     edges[0] = 0.25
-    out: NDArray[np.float64] = np.log10(edges)
-    return out
+    return Scale(np.log10(edges))
 
 
 @lru_cache(maxsize=1)
 def _gap_mass() -> NDArray[np.float64]:
-    edges = gap_positions()
+    edges = gap_scale().positions
     bell = np.diff(ndtr((edges - np.log10(_MEDIAN_GAP_S)) / _GAP_SPREAD))
     even = np.diff(edges)
     mass: NDArray[np.float64] = (1 - _EVEN_GAPS) * bell / bell.sum() + _EVEN_GAPS * even / even.sum()

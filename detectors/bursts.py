@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.baseline import GAP_CELLS, Baseline, gap_positions
+from detectors.baseline import GAP_CELLS, Baseline, gap_scale
 from detectors.contrast import Comparing, Sides
 from detectors.evidence import near_gaps, once_an_account
 from detectors.finding import SUSPICIOUS, Finding, Verdict
@@ -199,7 +199,7 @@ def modes(
         Modes to look for.
     """
     who, gaps = once_an_account(accounts, gap_s)
-    own = smoothed(gaps, gap_positions(), SMOOTHING_DECADES)
+    own = smoothed(gaps, gap_scale(), SMOOTHING_DECADES)
     # All gaps shape what is expected, those of modes too: a null made from what is left after a mode was cut
     # out would sink around the hole, and its rims would stand out in turn.
     mass = (PRIOR_GAPS * baseline.gap_mass() + len(gaps) * own) / (PRIOR_GAPS + len(gaps))

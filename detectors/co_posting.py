@@ -122,23 +122,19 @@ def _communities(found: Shares, pairs: Mask) -> NDArray[np.int64]:
         return out
     accounts, account = coded(found.account[pairs])
     groups, group = coded(found.group[pairs])
-    posted = csr_array(
-        (np.ones(account.size, np.int32), (account, group)), shape=(accounts.size, groups.size)
-    )
-    both = (posted.T @ posted).tocoo()
-    repeated = posted.sum(axis=0)
+    both = _texts_of(account, group, (accounts.size, groups.size))[1].tocoo()
+    repeated = np.bincount(group)
     rarer = np.minimum(repeated[both.row], repeated[both.col])
     linked = both.data >= np.maximum(2, LINKING * rarer)
     graph = csr_array(
         (np.ones(int(linked.sum()), np.int8), (both.row[linked], both.col[linked])), shape=both.shape
     )
     parts, part = connected_components(graph, directed=False)
-    votes = np.zeros((accounts.size, parts), np.int64) if accounts.size * parts < MOST_VOTES else None
-    if votes is None:  # so many small parts that nothing is gained from telling them apart
+    if accounts.size * parts >= MOST_VOTES:  # nothing is gained from telling so many small ones apart
         out[accounts] = 0
         return out
-    np.add.at(votes, (account, part[group]), 1)
-    chosen = votes.argmax(axis=1)
+    votes = np.bincount(account * parts + part[group], minlength=accounts.size * parts)
+    chosen = votes.reshape(accounts.size, parts).argmax(axis=1)
     sizes = np.bincount(chosen, minlength=parts)
     rank = np.empty(parts, np.int64)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(parts)
@@ -154,12 +150,25 @@ def co_posted(found: Shares) -> Mask:
     if not use.size:
         return out
     groups, group = coded(found.group[use])
-    account = found.account[use]  # rising, and of each the groups too
-    bounds = np.searchsorted(account, np.arange(len(found.accounts) + 1))
-    posted = csr_array((np.ones(use.size, np.int32), group, bounds), shape=(len(found.accounts), groups.size))
-    both = posted.T.tocsr() @ posted  # accounts that posted both of two texts
+    account = found.account[use]
+    posted, both = _texts_of(account, group, (len(found.accounts), groups.size))
     one = np.repeat(np.arange(groups.size), np.diff(both.indptr))
     both.data = ((both.data >= 2) & (both.indices != one)).astype(np.int32)
     both.eliminate_zeros()
     out[use] = np.asarray((posted @ both)[account, group]) > 0
     return out
+
+
+def _texts_of(
+    account: NDArray[np.int64], group: NDArray[np.int64], shape: tuple[int, int]
+) -> tuple[csr_array, csr_array]:
+    """Who posted what, by account and group; and how many accounts posted both of two groups.
+
+    Parameters
+    ----------
+    account, group : int64, shape (p,)
+        One pair each, by rising account.
+    """
+    bounds = np.searchsorted(account, np.arange(shape[0] + 1))
+    posted = csr_array((np.ones(account.size, np.int32), group, bounds), shape=shape)
+    return posted, posted.T.tocsr() @ posted

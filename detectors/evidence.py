@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.keys import by_code, coded, distinct_keys, tallied
+from detectors.keys import among, by_code, coded, distinct_keys, tallied
 from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged, taken
 
 LONGEST_GAP_S = 7_200
@@ -223,20 +223,28 @@ def _accounts(
     posts = np.bincount(window.account[post_is], minlength=len(first))
     named = np.flatnonzero(first >= 0)
     ranked = named[np.argsort(-posts[named], kind="stable")[:MOST_ACCOUNTS]]  # of equals the lowest key first
-    score_of = dict(zip(accounts.tolist(), scores.tolist(), strict=True))
-    rows = taken(window.rows, first[ranked])
+    rows, strings = taken(window.rows, first[ranked]), window.strings
+    scored = np.zeros(len(rows))
+    theirs = among(rows["account"], accounts)
+    scored[theirs] = scores[np.searchsorted(accounts, rows["account"][theirs])]
     known = flagged(rows, Flag.CREATED_KNOWN).tolist()
-    days = rows["created_day"].tolist()
-    handles = rows["handle"].tolist()
     return tuple(
         AccountEvidence(
-            id=window.show(key),
-            handle=window.strings.get(handles[i]),
+            id=strings.get(key) or str(key),  # as `window.show`
+            handle=strings.get(handle),
             posts=count,
-            created_day=days[i] if known[i] else None,
-            score=round(score_of.get(key, 0.0), 3),
+            created_day=day if is_known else None,
+            score=round(score, 3),
         )
-        for i, (key, count) in enumerate(zip(rows["account"].tolist(), posts[ranked].tolist(), strict=True))
+        for key, handle, count, day, is_known, score in zip(
+            rows["account"].tolist(),
+            rows["handle"].tolist(),
+            posts[ranked].tolist(),
+            rows["created_day"].tolist(),
+            known,
+            scored.tolist(),
+            strict=True,
+        )
     )
 
 

@@ -127,8 +127,9 @@ def _nearness(
     frequency = np.bincount(gram[talk], minlength=DIMENSIONS)
     # Every text is weighted as a member of the talk: the frequencies count the other texts already, a copied
     # one is added, here and where it meets the topic. Else its rare words would weigh more than theirs.
-    weight = np.log((1 + len(others)) / (1 + frequency))
-    joined = np.log((2 + len(others)) / (2 + frequency))
+    often = np.arange(int(frequency.max(initial=0)) + 1)
+    weight = np.log((1 + len(others)) / (1 + often))[frequency]
+    joined = np.log((2 + len(others)) / (2 + often))[frequency]
     value = np.where(joining, joined[gram], weight[gram])
     unit = value / np.maximum(np.sqrt(np.bincount(text, value**2, texts)), 1e-12)[text]
     topic = np.bincount(gram, unit * (talk + TAG_WEIGHT * tag), DIMENSIONS)

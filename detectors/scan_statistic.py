@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -98,7 +98,7 @@ def densest(
     looked_at = _intervals(len(mass), tuple(widths), most_relative_width)
     counts = np.concatenate(([0], np.cumsum(np.bincount(cells, minlength=len(mass)))))
     masses = np.concatenate(([0.0], np.cumsum(mass)))
-    inside = counts[looked_at.ends] - counts[looked_at.starts]
+    inside = looked_at.inside(counts)
     full = np.flatnonzero(inside >= max(min_units, 1))  # nearly all are empty
     inside, starts, ends = inside[full], looked_at.starts[full], looked_at.ends[full]
     share = masses[ends] - masses[starts]
@@ -133,33 +133,50 @@ def densest(
 
 @dataclass(frozen=True)
 class _Intervals:
-    """The intervals that are looked at, by width and start; all of shape (intervals,).
+    """The intervals that are looked at, by width and start; arrays of shape (intervals,).
 
     Attributes
     ----------
+    runs : of (width, starts)
+        Those of each width, at even distances.
     starts, ends : int64
         `starts` included, `ends` not.
     tests : float64
         How many there are of the width, times the widths: what the p-value is corrected for.
     """
 
+    runs: tuple[tuple[int, range], ...]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     tests: NDArray[np.float64]
 
+    def inside(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many lie in each, given how many lie before each cell; the same as by `starts` and `ends`."""
+        out = np.empty(len(self.starts), np.int64)
+        at = 0
+        for width, starts in self.runs:
+            first, stop, step = starts.start, starts.stop, starts.step
+            of = out[at : at + len(starts)]
+            np.subtract(counts[first + width : stop + width : step], counts[first:stop:step], out=of)
+            at += len(starts)
+        return out
+
 
 @lru_cache(maxsize=16)  # the same for every window, but for ages of accounts, which grow by the day
 def _intervals(cells: int, widths: tuple[int, ...], most_relative_width: float | None) -> _Intervals:
-    every = []
+    runs = []
     for width in widths:
-        starts = np.arange(0, cells - width + 1, max(1, width // STEPS_PER_WIDTH))
+        starts = range(0, cells - width + 1, max(1, width // STEPS_PER_WIDTH))
         if most_relative_width is not None and width > 2:
-            starts = starts[starts * most_relative_width >= width]
-        every.append(starts)
-    sizes = [len(starts) for starts in every]
-    starts = np.concatenate([np.empty(0, np.int64), *every])
+            near = sum(start * most_relative_width < width for start in starts)
+            starts = starts[near:]
+        if starts:
+            runs.append((width, starts))
+    every = np.concatenate([np.empty(0, np.int64), *(np.array(starts) for _, starts in runs)])
+    sizes = [len(starts) for _, starts in runs]
     tests = np.repeat(np.array(sizes, np.float64) * len(widths), sizes)
-    return _Intervals(starts, starts + np.repeat(np.array(widths, np.int64), sizes), tests)
+    wide = np.repeat(np.array([width for width, _ in runs], np.int64), sizes)
+    return _Intervals(tuple(runs), every, every + wide, tests)
 
 
 def _falling(
@@ -197,22 +214,42 @@ def _log_likelihood_ratio(
     return out
 
 
-def smoothed(
-    cells: NDArray[np.int64], positions: NDArray[np.float64], bandwidth: float
-) -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Where cells lie, for smoothing over them.
+
+    Attributes
+    ----------
+    positions : float64, shape (c + 1,)
+        Edges of the cells, rising.
+    """
+
+    positions: NDArray[np.float64]
+
+    @cached_property
+    def grid(self) -> NDArray[np.float64]:
+        """Edges of `SMOOTHING_GRID` bins of one width; shape (g + 1,)."""
+        return np.linspace(self.positions[0], self.positions[-1], SMOOTHING_GRID + 1)
+
+    @cached_property
+    def bins(self) -> NDArray[np.int64]:
+        """The bin of every cell's middle; shape (c,)."""
+        middle = (self.positions[:-1] + self.positions[1:]) / 2
+        return np.searchsorted(self.grid, middle, "right") - 1
+
+
+def smoothed(cells: NDArray[np.int64], scale: Scale, bandwidth: float) -> NDArray[np.float64]:
     """Share of the observations that a Gaussian kernel leaves in each cell; shape (c,).
 
     Parameters
     ----------
     cells : int64, shape (n,)
-    positions : float64, shape (c + 1,)
-        Edges of the cells, rising.
+    scale : Scale
     bandwidth : float
-        Standard deviation of the kernel in the unit of `positions`. Mass that would leave is reflected.
+        Standard deviation of the kernel in the unit of the scale. Mass that would leave is reflected.
     """
-    grid = np.linspace(positions[0], positions[-1], SMOOTHING_GRID + 1)
-    middle = (positions[:-1] + positions[1:]) / 2
-    weights = np.histogram(middle[cells], bins=grid)[0].astype(np.float64)
+    grid = scale.grid
+    weights = np.bincount(scale.bins[cells], minlength=SMOOTHING_GRID).astype(np.float64)
     density = gaussian_filter1d(weights, bandwidth / (grid[1] - grid[0]), mode="reflect")
     cumulated = np.concatenate(([0.0], np.cumsum(density)))
-    return np.diff(np.interp(positions, grid, cumulated / max(cumulated[-1], 1e-12)))
+    return np.diff(np.interp(scale.positions, grid, cumulated / max(cumulated[-1], 1e-12)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.baseline import GAP_CELLS, Baseline, gap_positions
-from detectors.scan_statistic import densest, smoothed
+from detectors.baseline import GAP_CELLS, Baseline, gap_scale
+from detectors.scan_statistic import Scale, densest, smoothed
 
 WIDTHS = (1, 2, 4, 8, 16, 32)
 DRAWS = 400
@@ -99,11 +99,11 @@ def test_order_does_not_matter() -> None:
 @pytest.mark.parametrize("bandwidth", [0.01, 0.25, 5.0])
 def test_smoothing_keeps_all_mass(bandwidth: float) -> None:
     cells = np.array([0, 4, 4, 1_280, GAP_CELLS - 1])
-    mass = smoothed(cells, gap_positions(), bandwidth)
+    mass = smoothed(cells, gap_scale(), bandwidth)
     assert mass.shape == (GAP_CELLS,)
     assert mass.min() >= 0
     assert mass.sum() == pytest.approx(1)
 
 
 def test_smoothing_nothing_gives_nothing() -> None:
-    assert smoothed(np.empty(0, np.int64), np.arange(11.0), 2.0).sum() == 0
+    assert smoothed(np.empty(0, np.int64), Scale(np.arange(11.0)), 2.0).sum() == 0
