@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from time import process_time
@@ -117,10 +117,18 @@ def _library(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def jobs(case: Path, posts: int, limit_s: float, folder: Path) -> Iterator[Job]:
-    """Every whole job over one file; each may take so long, and each step of the toolkit's."""
+def jobs(
+    case: Path, posts: int, limit_s: float, folder: Path, given_up: Collection[str] = ()
+) -> Iterator[Job]:
+    """Every whole job over one file; each may take so long, and each step of the toolkit's.
+
+    Those that were given up with fewer posts are not tried.
+    """
     ours = {SCAN: partial(scan_s, case, folder), PAIRS: partial(pairs_s, case)}
     for name in JOBS:
+        if name in given_up:
+            yield Job(name, posts, None, "not tried: fewer were too many")
+            continue
         try:
             if name in ours:
                 seconds = apart(ours[name], limit_s=limit_s, limit_bytes=LIMIT_BYTES)

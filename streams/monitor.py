@@ -664,16 +664,24 @@ class Monitor:
         In the order in which they leave, and of what leaves at once by hashtag, however many hops passed
         since the last time.
         """
+        return tuple(self._evict_tag(*leaving) for leaving in self._leaving(before_ms))
+
+    def end(self) -> Iterator[Evicted]:
+        """Drop everything, one hashtag after the other; of each what leaves first is first.
+
+        As `evict` does, in another order: each hashtag need be made whole only once.
+        """
+        for leaving in sorted(self._leaving(None), key=itemgetter(1)):
+            yield self._evict_tag(*leaving)
+
+    def _leaving(self, before_ms: int | None) -> list[tuple[int, str, list[int]]]:
+        """When which buckets of which hashtags leave, in this order; they count as held no more."""
         old: dict[int, dict[str, list[int]]] = {}
         for bucket in sorted(b for b in self._holding if before_ms is None or b < before_ms):
             leaving = old.setdefault(self.rules.leaves_ms(bucket), {})
             for name in self._holding.pop(bucket):
                 leaving.setdefault(name, []).append(bucket)
-        return tuple(
-            self._evict_tag(left_ms, name, buckets)
-            for left_ms, leaving in old.items()
-            for name, buckets in sorted(leaving.items())
-        )
+        return [(at, name, buckets) for at, of in old.items() for name, buckets in sorted(of.items())]
 
     def pass_over(self) -> tuple[Evicted, ...]:
         """Drop the small hashtags that are too many at the last hop, as far as they came before it.

@@ -181,7 +181,9 @@ class Scanner:
         unfinished = self._monitor.hour((last_ms // HOUR_MS + 1) * HOUR_MS, outcomes)
         self._found.learnt = Sums.joined((self._found.learnt, unfinished.sums))
         self._found.alerts = {name: alert_json(alert) for name, alert in self._alerts.items()}
-        self._leave(self._monitor.evict())
+        left = [((tag.left_ms, tag.hashtag), posts_text(tag, self._ledger)) for tag in self._monitor.end()]
+        for place, text in sorted(left):
+            self._put(POSTS, place, text)
         for hashtag, text in accounts_texts(self._ledger):
             self._put(ACCOUNTS, (0, hashtag), text)
         return self._found

@@ -95,7 +95,10 @@ class TagState:
     @property
     def sizes(self) -> dict[int, int]:
         """How many rows each bucket holds."""
-        return {bucket: sum(map(len, parts)) for bucket, parts in self.buckets.items()}
+        return {
+            bucket: len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
+            for bucket, parts in self.buckets.items()
+        }
 
     def within(self, start_ms: int, end_ms: int) -> list[Rows]:
         """The rows of the buckets that start in a span."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -32,7 +33,7 @@ from hypothesis import strategies as st
 
 from detectors.alert import Reason
 from detectors.table import HOUR_MS, Rows
-from streams.monitor import SWEEP_MS, Gap, Monitor, Outcome, Rules, lockstep
+from streams.monitor import SWEEP_MS, Evicted, Gap, Monitor, Outcome, Rules, lockstep
 from streams.packets import Packet, pack
 from streams.posts import Post
 
@@ -410,3 +411,27 @@ def test_hops_that_do_not_meet_the_full_hours_are_refused(hop_ms: int) -> None:
     """Hours are closed at hops: rows of a longer hop would be gone before it is assessed."""
     with pytest.raises(ValueError, match=f"a hop of {hop_ms} ms does not divide an hour"):
         Rules(hop_ms=hop_ms)
+
+
+def test_at_the_end_each_hashtag_leaves_as_it_would_with_the_others() -> None:
+    talk = [post(9_000 + n, 9_000 + n, 90 * n, f"word {n}", hashtags=(f"small{n % 7}",)) for n in range(60)]
+    posts = in_order([*flooded(), *talk])
+
+    def held() -> Monitor:
+        monitor = monitor_of(rules=Rules(hop_ms=300_000))
+        for packet in packets(posts, ended=False):
+            step(monitor, packet)
+        return monitor
+
+    def told(left: Iterable[Evicted]) -> list[object]:
+        return [
+            (one.left_ms, one.hashtag, one.rows.tobytes(), one.strings, one.buckets, one.forgotten)
+            for one in left
+        ]
+
+    monitor = held()
+    by_hashtag = told(monitor.end())
+    assert by_hashtag == sorted(by_hashtag, key=itemgetter(1, 0))
+    assert sorted(by_hashtag, key=itemgetter(0, 1)) == told(held().evict())
+    assert set(monitor.state.tags) <= {HASHTAG}, "its alert is open"
+    assert not list(monitor.end())
