@@ -120,7 +120,8 @@ class Ingestion:
                 return
             if batch.start is None:
                 batch.start = await self._start_of(source, message.offset)
-            if self._add(batch, message, acknowledge):
+            full = self._full(batch, message)
+            if self._add(batch, message, acknowledge) and full:
                 await self._flush(source, batch)
 
     def add(self, source: int, message: Message, acknowledge: Acknowledge) -> bool:
@@ -137,11 +138,10 @@ class Ingestion:
         return True
 
     def _add(self, batch: _Batch, message: Message, acknowledge: Acknowledge) -> bool:
-        """Add a message; whether the batch is to be sent."""
+        """Add a message; whether it came for the first time."""
         if message.offset < self._next(batch):
             acknowledge()
             return False
-        full = self._full(batch, message)
         now_s = clock.monotonic_s()
         if not batch.messages:
             batch.since_s = now_s
@@ -150,7 +150,7 @@ class Ingestion:
         batch.acknowledge.append(acknowledge)
         batch.payloads += _payloads(message)
         batch.size += len(message.value)
-        return full
+        return True
 
     async def flush_due(self) -> None:
         """Send the batches that have waited for long enough, and say of silent sources that they are idle."""

@@ -350,12 +350,12 @@ class Monitoring:
 
     async def _hops(self, owned: _Owned, monitor: Monitor) -> None:
         while (hop_ms := monitor.next_hop()) is not None:
-            self._check(owned, monitor.partition)
             owned.end_told = False  # where it was said already, there was more after all
-            begun_s = clock.monotonic_s()
             async with self._assessing:
+                self._check(owned, monitor.partition)  # it may have left while others were assessed
+                begun_s = clock.monotonic_s()
                 outcome = await asyncio.to_thread(monitor.assess, hop_ms)
-            self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)
+                self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)
             await self._news.tell(monitor.partition, hop_ms, _items(outcome), outcome.closing)
             owned.rows -= await self._record(monitor, outcome)
         _acknowledge(owned)

@@ -164,7 +164,13 @@ class Tags(MutableMapping[str, TagState]):
         self._idle: dict[str, None] = {}  # that are to be put away, those that wait longest first
 
     def idle(self, name: str) -> None:
-        """Put a hashtag away once so many others were idle after it that it is not likely to be asked for."""
+        """Put a hashtag away once so many others were idle after it that it is not likely to be asked for.
+
+        What follows from its rows is dropped at once: it is too small to be assessed.
+        """
+        held = self._held[name]
+        if isinstance(held, TagState):
+            held.derived = None
         self._idle.pop(name, None)
         self._idle[name] = None
         if len(self._idle) > MOST_IDLE:

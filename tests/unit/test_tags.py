@@ -110,7 +110,9 @@ def test_the_hashtags_that_are_idle_longest_are_put_away(monkeypatch: pytest.Mon
     def whole() -> list[str]:
         return [name for name, _ in tags.whole()]
 
+    tags["ferry"].derive()
     tags.idle("ferry")
+    assert tags["ferry"].derived is None, "it is too small to be assessed"
     tags.idle("toll")
     tags.idle("ferry")  # was written under again
     assert whole() == names
