@@ -41,7 +41,7 @@ TRIED: Final = (
     "- *Memory of a window of 230,000 rows*: a quarter of it is what the C library's allocator keeps between"
     " texts that live for hours and arrays that live for milliseconds. With `MALLOC_MMAP_THRESHOLD_=1048576`"
     " in its environment such a stream took 681 MiB after two and a half hours and not 822, but a scan of"
-    " 12,000 posts cost 12 % more; with 4194304 it took 713 MiB, and the scan cost 6 % more. Neither is set"
+    " 12,000 posts cost 10 % more; with 4194304 it took 713 MiB, and the scan cost 3 % more. Neither is set"
     " by Floodmark.",
 )
 
