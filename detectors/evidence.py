@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.keys import among, by_code, coded, distinct_keys, tallied
+from detectors.keys import by_code, coded, distinct_keys, tallied, valued
 from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged, taken
 
 LONGEST_GAP_S = 7_200
@@ -181,7 +181,7 @@ def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
     posts = np.bincount(group)
     coordinated = np.bincount(group, post_is[at]) >= 0.5 * posts
     wording = _commonest(group, rows["text"][at])
-    keys, ends = rows["post"][at].tolist(), np.cumsum(posts)
+    keys, starts = rows["post"][at].tolist(), np.cumsum(posts) - posts
     return tuple(
         TextEvidence(
             group=f"{wording[one]:016x}",
@@ -189,14 +189,14 @@ def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
             posts=many,
             accounts=accounts,
             coordinated=theirs,
-            examples=tuple(map(window.show, keys[end - many : end - many + min(many, EXAMPLES)])),
+            examples=tuple(map(window.show, keys[start : start + min(many, EXAMPLES)])),
         )
-        for one, many, accounts, theirs, end in zip(
+        for one, many, accounts, theirs, start in zip(
             shared.tolist(),
             posts[shared].tolist(),
             sharing[shared].tolist(),
             coordinated[shared].tolist(),
-            ends[shared].tolist(),
+            starts[shared].tolist(),
             strict=True,
         )
     )
@@ -223,15 +223,13 @@ def _accounts(
     posts = np.bincount(window.account[post_is], minlength=len(first))
     named = np.flatnonzero(first >= 0)
     ranked = named[np.argsort(-posts[named], kind="stable")[:MOST_ACCOUNTS]]  # of equals the lowest key first
-    rows, strings = taken(window.rows, first[ranked]), window.strings
-    scored = np.zeros(len(rows))
-    theirs = among(rows["account"], accounts)
-    scored[theirs] = scores[np.searchsorted(accounts, rows["account"][theirs])]
+    rows = taken(window.rows, first[ranked])
+    scored = valued(rows["account"], accounts, scores, 0.0)
     known = flagged(rows, Flag.CREATED_KNOWN).tolist()
     return tuple(
         AccountEvidence(
-            id=strings.get(key) or str(key),  # as `window.show`
-            handle=strings.get(handle),
+            id=window.show(key),
+            handle=window.strings.get(handle),
             posts=count,
             created_day=day if is_known else None,
             score=round(score, 3),

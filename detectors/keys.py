@@ -15,6 +15,7 @@ Keys = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 Whole = TypeVar("Whole", bound=np.integer[Any])
 Number = TypeVar("Number", bound=np.number[Any])
+Value = TypeVar("Value", bound=np.number[Any])
 
 
 def distinct_keys(keys: NDArray[Whole]) -> NDArray[Whole]:
@@ -84,6 +85,26 @@ def among(keys: NDArray[Whole], some: NDArray[Whole]) -> Mask:
         return np.zeros(len(keys), np.bool_)
     at = np.minimum(np.searchsorted(some, keys), len(some) - 1)
     out: Mask = some[at] == keys
+    return out
+
+
+def valued(
+    keys: NDArray[Whole], some: NDArray[Whole], values: NDArray[Value], otherwise: float
+) -> NDArray[Value]:
+    """What belongs to each key, by sorted keys and what belongs to these; shape of `keys`.
+
+    Parameters
+    ----------
+    values : aligned with `some`
+    otherwise : number
+        For keys that are not among these.
+
+    >>> valued(np.array([7, 1], np.uint64), np.array([1, 3], np.uint64), np.array([0.5, 0.2]), 0).tolist()
+    [0.0, 0.5]
+    """
+    out = np.full(len(keys), otherwise, values.dtype)
+    known = among(keys, some)
+    out[known] = values[np.searchsorted(some, keys[known])]
     return out
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from detectors.keys import Keys as Keys
 from detectors.keys import Mask as Mask
-from detectors.keys import among, by_code, coded, distinct_keys
+from detectors.keys import among, by_code, coded, distinct_keys, first_places, valued
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -118,8 +118,7 @@ def distinct(rows: Rows) -> Rows:
         return ordered
     raw = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), ROW.itemsize)
     by_bytes = rows[np.lexsort(raw.T[::-1])]
-    _, first = np.unique(by_bytes["post"], return_index=True)
-    kept = by_bytes[first]
+    kept = by_bytes[first_places(by_bytes["post"])]
     return kept[np.lexsort((kept["post"], kept["time_ms"]))]
 
 
@@ -187,13 +186,7 @@ class Window:
     @cached_property
     def group(self) -> NDArray[np.int32]:
         """Near-identical group of every row's text, -1 where it has none; shape (n,)."""
-        if not len(self.texts.fingerprint):
-            return np.full(len(self.rows), -1, np.int32)
-        at = np.searchsorted(self.texts.fingerprint, self.rows["text"])
-        at = np.minimum(at, len(self.texts.fingerprint) - 1)
-        found = self.texts.fingerprint[at] == self.rows["text"]
-        out: NDArray[np.int32] = np.where(found, self.texts.group[at], np.int32(-1)).astype(np.int32)
-        return out
+        return valued(self.rows["text"], self.texts.fingerprint, self.texts.group, -1)
 
     @cached_property
     def _coded(self) -> tuple[Keys, NDArray[np.int64]]:

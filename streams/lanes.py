@@ -36,8 +36,8 @@ class Lanes(Generic[T]):
 
     work: Callable[[int, T], Awaitable[None]]
     most: int
-    _lanes: dict[int, _Lane[T]] = field(default_factory=dict)
-    _generation: int = 0
+    _lanes: dict[int, _Lane[T]] = field(default_factory=dict, init=False)
+    _generation: int = field(default=0, init=False)
 
     def empty(self, partition: int) -> bool:
         """Whether nothing of a partition waits or is under way."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.assessment import Assessment
 from detectors.finding import Verdict
-from detectors.keys import Keys, among, coded, first_places
+from detectors.keys import Keys, among, coded, first_places, valued
 from detectors.table import Flag
 from streams.monitor import Evicted
 
@@ -36,10 +36,7 @@ class _Said:
 
     def of(self, keys: Keys, otherwise: float) -> NDArray[Any]:
         """The numbers of some keys, and a number for keys of which nothing was said; shape of `keys`."""
-        if not len(self.keys):
-            return np.full(len(keys), otherwise)
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, self.values[at], otherwise)
+        return valued(keys, self.keys, self.values, otherwise)
 
     def then(self, later: _Said) -> _Said:
         """With what was said later: of keys of which both speak that counts."""
@@ -149,7 +146,7 @@ class Ledger:
         posts, names = rows["post"], list(self._reasons)
         self._marks[left.hashtag] = marks.without(np.sort(posts))
         numbers = marks.of(posts, _UNMARKED).tolist()
-        return [None if number == _UNMARKED else names[int(number)] for number in numbers]
+        return [None if number == _UNMARKED else names[number] for number in numbers]
 
     def accounts(self) -> Iterator[tuple[str, list[AccountLine]]]:
         """The accounts of every hashtag; coordinated ones first, then by falling number of posts."""

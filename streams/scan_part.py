@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from detectors.alert import Alert, Reason, State
@@ -16,7 +17,7 @@ from streams.monitor import Evicted, Monitor, Outcome, Rules
 from streams.output import alert_json, assessment_json
 from streams.packets import Packet
 from streams.periods import Closing
-from streams.scan_output import ACCOUNTS, ASSESSMENTS, POSTS, Put, accounts_texts, posts_text
+from streams.scan_output import ACCOUNTS, ASSESSMENTS, POSTS, Place, Put, accounts_texts, posts_text
 
 SOURCE: Final = 0
 """A scan reads its archives as one partition of a topic."""
@@ -165,9 +166,12 @@ class Scanner:
                     self._told(tag.alert, tag.reason)
 
     def _leave(self, left: Iterable[Evicted]) -> None:
-        for tag in sorted(left, key=lambda tag: (tag.left_ms, tag.hashtag)):
+        pieces = list[tuple[Place, str]]()
+        for tag in left:
             self._found.passed_over += len(tag.rows) * tag.passed_over
-            self._put(POSTS, (tag.left_ms, tag.hashtag), posts_text(tag, self._ledger))
+            pieces.append(((tag.left_ms, tag.hashtag), posts_text(tag, self._ledger)))
+        for place, text in sorted(pieces, key=itemgetter(0)):
+            self._put(POSTS, place, text)
 
     def finish(self, last_ms: int) -> Found:
         """Write what is left, and say what was found.
@@ -181,9 +185,7 @@ class Scanner:
         unfinished = self._monitor.hour((last_ms // HOUR_MS + 1) * HOUR_MS, outcomes)
         self._found.learnt = Sums.joined((self._found.learnt, unfinished.sums))
         self._found.alerts = {name: alert_json(alert) for name, alert in self._alerts.items()}
-        left = [((tag.left_ms, tag.hashtag), posts_text(tag, self._ledger)) for tag in self._monitor.end()]
-        for place, text in sorted(left):
-            self._put(POSTS, place, text)
+        self._leave(self._monitor.end())
         for hashtag, text in accounts_texts(self._ledger):
             self._put(ACCOUNTS, (0, hashtag), text)
         return self._found

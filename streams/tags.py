@@ -244,9 +244,8 @@ _PACKED: Final = msgspec.msgpack.Decoder(tuple[int, dict[int, int], bytes, dict[
 
 
 def _packed(tag: TagState) -> bytes:
-    sizes = tag.sizes
     rows = b"".join([part.tobytes() for parts in tag.buckets.values() for part in parts])
-    return msgspec.msgpack.encode((sum(sizes.values()), sizes, rows, tag.strings))
+    return msgspec.msgpack.encode((tag.count, tag.sizes, rows, tag.strings))
 
 
 def _unpacked(packed: bytes) -> TagState:

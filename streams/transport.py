@@ -39,7 +39,7 @@ class AtOnce(Service):
             if isinstance(ended, StopIteration):
                 return WaitResults([first], [ended.value], False)
             raise
-        return await super().wait_first(_rest(first, waits_for), *others, timeout=timeout)
+        return await super().wait_first(_Rest(first, waits_for), *others, timeout=timeout)
 
 
 class _Consumer(AtOnce, aiokafka.Consumer):
@@ -50,13 +50,8 @@ class _Transport(aiokafka.Transport):
     Consumer = _Consumer
 
 
-async def _rest(begun: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
-    """What is left of a coroutine that was begun and waits for something."""
-    return await _Rest(begun, waits_for)
-
-
 class _Rest:
-    """Goes on with a coroutine in the task of whoever awaits this."""
+    """What is left of a coroutine that was begun and waits; it goes on in the task that awaits this."""
 
     def __init__(self, begun: Coroutine[Any, Any, Any], waits_for: Any) -> None:
         self._begun = begun
