@@ -19,10 +19,10 @@ BROKER_TIME: Final = 1
 """Kafka's mark of a message whose time is that of the broker (`message.timestamp.type=LogAppendTime`)."""
 
 
-MOST_MESSAGES: Final = 500
+MOST_BUNDLES: Final = 2
 MOST_PACKETS: Final = 8
-"""So many messages of a partition of `posts`, and packets of one of `rows`, wait behind the one that is under
-way; Faust holds some thousands besides."""
+"""So many bundles of messages of a partition of `posts`, and packets of one of `rows`, wait behind the one
+that is under way."""
 
 
 def add(
@@ -34,23 +34,19 @@ def add(
     ends the process before Faust can see it (`fatal`).
     """
 
-    async def take_message(source: int, event: Any) -> None:
+    async def take_bundle(source: int, event: Any) -> None:
         with fatal():
-            await ingestion.take(source, _message(event), event.ack)
+            await ingestion.take(source, list(map(_message, event.message.messages)), event.ack)
 
     async def take_packet(partition: int, event: Any) -> None:
         with fatal():
             await monitoring.take(partition, event.message.offset, event.message.value, event.ack)
 
-    messages, packets = Lanes(take_message, MOST_MESSAGES), Lanes(take_packet, MOST_PACKETS)
+    bundles, packets = Lanes(take_bundle, MOST_BUNDLES), Lanes(take_packet, MOST_PACKETS)
 
     async def ingest(stream: Any) -> None:
         async for event in stream.noack().events():
-            source = event.message.partition
-            with fatal():  # most messages take no time, and a task for each would take more than they
-                added = messages.empty(source) and ingestion.add(source, _message(event), event.ack)
-            if not added:
-                await messages.put(source, event)
+            await bundles.put(event.message.partition, event)
 
     async def monitor(stream: Any) -> None:
         async for event in stream.noack().events():
@@ -58,16 +54,15 @@ def add(
 
     app.agent(_raw(app, settings.posts_topic), name="ingest")(ingest)
     app.agent(_raw(app, settings.rows_topic), name="monitor")(monitor)
-    return messages, packets
+    return bundles, packets
 
 
 def _raw(app: faust.App, name: str) -> Any:
     return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
 
-def _message(event: Any) -> Message:
-    message = event.message
-    headers = {name: value or b"" for name, value in event.headers.items()}
+def _message(message: Any) -> Message:
+    headers = {name: value or b"" for name, value in message.headers} if message.headers else {}
     # A time the sender gave says nothing of the arrival; the broker's own stays the same when read again.
     arrived_ms = int(message.timestamp * 1_000) if message.timestamp_type == BROKER_TIME else clock.now_ms()
     return Message(message.offset, message.value or b"", headers, arrived_ms)

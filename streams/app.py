@@ -35,6 +35,9 @@ READY: Final = "worker ready:"
 SESSION_S: Final = 6.0
 HEARTBEAT_S: Final = 1.5
 
+BUFFERED: Final = 64
+"""So many bundles of messages, and packets, wait in Faust for each agent; more stay with the broker."""
+
 WATCH_S: Final = 3.0
 
 ready_log = logging.getLogger("streams.ready")
@@ -56,6 +59,7 @@ def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline
         producer_acks=-1,
         producer_max_request_size=MAX_MESSAGE_BYTES,
         stream_wait_empty=False,
+        stream_buffer_maxsize=BUFFERED,
         # Without standby tables Faust needs no assignor of its own: partitions are dealt out in turn.
         table_standby_replicas=0,
         topic_allow_declare=False,
@@ -68,7 +72,7 @@ def build(settings: Settings, metrics: Metrics, store: Store, baseline: Baseline
         key_serializer="raw",
         value_serializer="raw",
     )
-    transport.use(app)
+    transport.use(app, settings.posts_topic)
     work = _Work(app, settings, metrics, store, baseline)
     work.lanes = agents.add(app, settings, work.ingestion, work.monitoring)
     app.on_partitions_revoked.connect(work.revoked)
@@ -92,7 +96,7 @@ class _Work:
         self._store = store
         self._rebalanced = 0
         self._lines: list[str] = []
-        self._ends: dict[int, tuple[int, int | None]] = {}
+        self._ends: dict[int, tuple[int, int]] = {}
         self.lanes: Sequence[Lanes[Any]] = ()
         self.ingestion = Ingestion(settings, metrics, self._send, self._start_of, self._exhausted)
         log_of = partial(rows_log.opened, settings)
@@ -203,7 +207,6 @@ class _Work:
         That is where a reader begins that has read nothing: never behind a message that has been fetched and
         not been taken up, or that message would be missing.
         """
-        # Faust has no public way to ask.
         consumer: Any = self._app.consumer
         tp = TP(self._settings.posts_topic, source)
         try:
@@ -214,14 +217,13 @@ class _Work:
         # The embedded broker's answer may fall short by a batch; what came with its last messages does not.
         if position is None or position < max(ends[tp], consumer.highwater(tp) or 0):
             return None
-        on_its_way = (m.tp == tp and m.offset >= since and not m.acked for m in consumer.unacked)
-        if any(on_its_way):
+        fetched = consumer.fetched(tp)
+        if fetched >= since:
             return None
-        # Behind the last message there may be one that Faust has fetched and not taken up yet, or the marker
+        # Behind the last one there may be a message that the client has and Faust has not yet, or the marker
         # of a transaction. Which of them it is shows by the next time we ask.
-        taken_up = consumer._read_offset[tp]
-        before, self._ends[source] = self._ends.get(source), (position, taken_up)
-        if (-1 if taken_up is None else taken_up) + 1 < position and before != (position, taken_up):
+        before, self._ends[source] = self._ends.get(source), (position, fetched)
+        if max(begins, fetched + 1) < position and before != (position, fetched):
             return None
         return begins
 

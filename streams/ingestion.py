@@ -73,6 +73,13 @@ class _Batch:
     quiet_s: float = field(default_factory=clock.monotonic_s)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def add(self, message: Message) -> None:
+        if not self.messages:
+            self.since_s = clock.monotonic_s()
+        self.messages.append(message)
+        self.payloads += message.value.count(b"\n") + 1  # every line may be a post
+        self.size += len(message.value)
+
 
 class Ingestion:
     """Collects messages per source partition and sends them on as packets.
@@ -110,53 +117,37 @@ class Ingestion:
             async with batch.lock:
                 batch.messages.clear()
 
-    async def take(self, source: int, message: Message, acknowledge: Acknowledge) -> None:
-        """Add a message to its batch and send the batch if it is large enough."""
-        batch = self._batches.get(source)
-        if source not in self._assigned or batch is None:
-            return
-        async with batch.lock:
-            if source not in self._assigned:
-                return
-            if batch.start is None:
-                batch.start = await self._start_of(source, message.offset)
-            full = self._full(batch, message)
-            if self._add(batch, message, acknowledge) and full:
-                await self._flush(source, batch)
+    async def take(self, source: int, messages: Sequence[Message], acknowledge: Acknowledge) -> None:
+        """Add messages to their batch, by rising offset, and send it whenever it is large enough.
 
-    def add(self, source: int, message: Message, acknowledge: Acknowledge) -> bool:
-        """Add a message to its batch, and say whether that was all there is to do; else nothing is changed.
-
-        Not so if the batch begins with it, is being sent, or is then to be sent: that takes time, see `take`.
+        They are acknowledged together, once the last of them is with the broker.
         """
         batch = self._batches.get(source)
-        if source not in self._assigned or batch is None:
-            return True
-        if batch.start is None or batch.lock.locked() or self._full(batch, message):
-            return False
-        self._add(batch, message, acknowledge)
-        return True
-
-    def _add(self, batch: _Batch, message: Message, acknowledge: Acknowledge) -> bool:
-        """Add a message; whether it came for the first time."""
-        if message.offset < self._next(batch):
-            acknowledge()
-            return False
-        now_s = clock.monotonic_s()
-        if not batch.messages:
-            batch.since_s = now_s
-        batch.quiet_s, batch.patience_s = now_s, self._settings.idle_s
-        batch.messages.append(message)
-        batch.acknowledge.append(acknowledge)
-        batch.payloads += _payloads(message)
-        batch.size += len(message.value)
-        return True
+        if batch is None:
+            return
+        async with batch.lock:
+            for message in messages:
+                if source not in self._assigned:
+                    return
+                if batch.start is None:
+                    batch.start = await self._start_of(source, message.offset)
+                if message.offset >= self._next(batch):
+                    batch.add(message)
+                    if self._full(batch):
+                        await self._flush(source, batch)
+            batch.quiet_s, batch.patience_s = clock.monotonic_s(), self._settings.idle_s
+            if batch.messages:
+                batch.acknowledge.append(acknowledge)
+            else:
+                acknowledge()
 
     async def flush_due(self) -> None:
         """Send the batches that have waited for long enough, and say of silent sources that they are idle."""
         now_s = clock.monotonic_s()
         oldest_s = now_s - self._settings.batch_ms / 1_000
         for source, batch in list(self._batches.items()):
+            if batch.lock.locked():
+                continue  # somebody adds to it or sends it, and others need not wait for that
             async with batch.lock:
                 if batch.messages and batch.since_s <= oldest_s:
                     await self._flush(source, batch)
@@ -186,12 +177,11 @@ class Ingestion:
     def _next(self, batch: _Batch) -> int:
         return batch.messages[-1].offset + 1 if batch.messages else batch.start or 0
 
-    def _full(self, batch: _Batch, message: Message) -> bool:
-        """Whether a batch is to be sent once it has this message too."""
+    def _full(self, batch: _Batch) -> bool:
         return (
-            batch.payloads + _payloads(message) >= self._settings.batch_posts
-            or batch.size + len(message.value) >= MAX_BATCH_BYTES
-            or pipeline.PUNCTUATION in message.headers
+            batch.payloads >= self._settings.batch_posts
+            or batch.size >= MAX_BATCH_BYTES
+            or pipeline.PUNCTUATION in batch.messages[-1].headers
         )
 
     async def _flush(self, source: int, batch: _Batch) -> None:
@@ -235,11 +225,6 @@ class Ingestion:
         self._metrics.spared_rows.inc(ingested.spared)
         for letter in ingested.dead:
             self._metrics.dead_letters.labels(category(letter.invalid.reason)).inc()
-
-
-def _payloads(message: Message) -> int:
-    """How many posts a message may hold: one on every line."""
-    return message.value.count(b"\n") + 1
 
 
 def within_limit(

@@ -39,11 +39,6 @@ class Lanes(Generic[T]):
     _lanes: dict[int, _Lane[T]] = field(default_factory=dict, init=False)
     _generation: int = field(default=0, init=False)
 
-    def empty(self, partition: int) -> bool:
-        """Whether nothing of a partition waits or is under way."""
-        lane = self._lanes.get(partition)
-        return lane is None or (lane.task is None and lane.waiting.empty())
-
     async def put(self, partition: int, one: T) -> None:
         """Have it worked off behind what waits for its partition; waits where too much does."""
         lane = self._lanes.get(partition)

@@ -101,7 +101,7 @@ async def test_rows_that_a_full_bucket_would_leave_out_are_not_sent_and_counted(
         for number in range(10):
             one = msgspec.structs.replace(post(number), id=str(first + number))
             at = first + number
-            await made.take(0, message(at, formats.encode(one)), partial(acknowledged.append, at))
+            await made.take(0, [message(at, formats.encode(one))], partial(acknowledged.append, at))
         made.spare({"tag": {0: 2**62}})
     sent = [packet for packet in broker.packets() if packet.counts]
     every, some = (packet.table()[0]["account"] for packet in sent)
@@ -116,8 +116,8 @@ async def test_rows_that_a_full_bucket_would_leave_out_are_not_sent_and_counted(
 async def test_nothing_is_acknowledged_before_the_broker_has_every_packet() -> None:
     broker, acknowledged = Broker(), []
     batches = ingestion(broker, batch_posts=2)
-    await batches.take(0, message(5), lambda: acknowledged.append(5))
-    sending = asyncio.create_task(batches.take(0, message(6), lambda: acknowledged.append(6)))
+    await batches.take(0, [message(5)], lambda: acknowledged.append(5))
+    sending = asyncio.create_task(batches.take(0, [message(6)], lambda: acknowledged.append(6)))
     while len(broker.sent) < 2:
         await asyncio.sleep(0)
     assert acknowledged == []
@@ -131,7 +131,7 @@ async def test_ranges_are_contiguous_and_reach_every_destination_even_when_empty
     broker.release.set()
     batches = ingestion(broker, batch_posts=2)
     for offset in (5, 6, 7, 9):  # 8 is the marker of a transaction
-        await batches.take(0, message(offset), lambda: None)
+        await batches.take(0, [message(offset)], lambda: None)
     assert [(p.start, p.end, p.source) for p in broker.packets()] == [(5, 7, 0)] * 2 + [(7, 10, 0)] * 2
     assert [partition for _, _, partition, _ in broker.sent] == [0, 1, 0, 1]
     assert sorted(sum(p.counts) for p in broker.packets()) == [0, 0, 2, 2]
@@ -141,40 +141,58 @@ async def test_a_message_read_again_is_acknowledged_and_not_sent_again() -> None
     broker, acknowledged = Broker(), []
     broker.release.set()
     batches = ingestion(broker, batch_posts=1)
-    await batches.take(0, message(5), lambda: None)
-    await batches.take(0, message(5), lambda: acknowledged.append("again"))
+    await batches.take(0, [message(5)], lambda: None)
+    await batches.take(0, [message(5)], lambda: acknowledged.append("again"))
     assert acknowledged == ["again"]
     assert len(broker.packets()) == 2
 
 
-async def test_a_message_is_added_at_once_unless_its_batch_begins_or_ends_with_it_or_is_being_sent() -> None:
+async def test_messages_that_come_together_are_acknowledged_together_with_the_last_of_them() -> None:
     broker, acknowledged = Broker(), []
-    batches = ingestion(broker, batch_posts=4)
+    broker.release.set()
+    batches = ingestion(broker, batch_posts=2)
+    await batches.take(0, list(map(message, (5, 6, 7))), lambda: acknowledged.append("to 7"))
+    assert [(packet.start, packet.end) for packet in broker.packets()] == [(5, 7)] * 2
+    assert acknowledged == [], "the last waits for more"
+    await batches.take(0, list(map(message, (6, 7))), lambda: acknowledged.append("to 7, again"))
+    assert acknowledged == [], "nor is it with the broker if it comes again"
+    await batches.take(0, list(map(message, (7, 8))), lambda: acknowledged.append("to 8"))
+    assert [(packet.start, packet.end) for packet in broker.packets()] == [(5, 7)] * 2 + [(7, 9)] * 2
+    assert acknowledged == ["to 7", "to 7, again", "to 8"]
 
-    def adds(offset: int, value: bytes = formats.encode(post(1)), source: int = 0) -> bool:
-        return batches.add(source, Message(offset, value, {}), partial(acknowledged.append, offset))
 
-    assert not adds(5), "where the batch begins has to be asked"
-    await batches.take(0, message(5), partial(acknowledged.append, 5))
-    assert adds(6)
-    assert adds(6), "it came before, and there is nothing to do"
-    assert acknowledged == [6]
-    assert not adds(7, source=1)
-    assert not adds(7, b"\n".join([formats.encode(post(1))] * 2)), "every line may be a post"
-    assert not batches.add(0, Message(7, b"", {PUNCTUATION: END}), lambda: None)
-    assert adds(7)
-    assert not adds(8), "the batch is full with it"
-    sending = asyncio.create_task(batches.take(0, message(8), partial(acknowledged.append, 8)))
+async def test_of_messages_that_come_together_none_is_taken_once_their_partition_has_gone() -> None:
+    broker, acknowledged = Broker(), []
+    batches = ingestion(broker, batch_posts=2)
+    taking = asyncio.create_task(
+        batches.take(0, list(map(message, (5, 6, 7, 8))), lambda: acknowledged.append("to 8"))
+    )
     while len(broker.sent) < 2:
         await asyncio.sleep(0)
-    assert not adds(9), "the batch is being sent"
+    leaving = asyncio.create_task(batches.release())
+    await asyncio.sleep(0)
     broker.release.set()
-    await sending
-    assert acknowledged == [6, 5, 6, 7, 8]
-    assert adds(9)
-    await batches.release()
-    assert adds(10), "what is not owned is passed over"
-    assert [(packet.start, packet.end) for packet in broker.packets()] == [(5, 9)] * 2
+    await asyncio.gather(taking, leaving)
+    batches.assign([0])
+    assert [(packet.start, packet.end) for packet in broker.packets()] == [(5, 7)] * 2
+    assert acknowledged == [], "whoever owns it next reads them again"
+
+
+async def test_a_batch_that_is_being_sent_does_not_hold_up_those_that_are_due() -> None:
+    broker, acknowledged = Broker(), []
+    settings = Settings.load(partitions=2, batch_posts=2, batch_ms=1)
+    batches = Ingestion(settings, Metrics(CollectorRegistry()), broker.send, from_first, broker.exhausted)
+    batches.assign([0, 1])
+    sending = asyncio.create_task(batches.take(0, [message(5), message(6)], lambda: acknowledged.append(6)))
+    await batches.take(1, [message(0)], lambda: acknowledged.append(0))
+    await asyncio.sleep(0.01)
+    flushing = asyncio.create_task(batches.flush_due())
+    while len(broker.sent) < 4:
+        await asyncio.sleep(0)
+    assert [packet.source for packet in broker.packets()] == [0, 0, 1, 1]
+    broker.release.set()
+    await asyncio.gather(sending, flushing)
+    assert sorted(acknowledged) == [0, 6]
 
 
 def test_a_batch_whose_rows_outgrow_a_packet_goes_in_parts_without_a_gap() -> None:
@@ -194,8 +212,8 @@ async def test_the_end_of_a_source_goes_at_once() -> None:
     broker = Broker()
     broker.release.set()
     batches = ingestion(broker, batch_posts=100)
-    await batches.take(1, message(0), lambda: None)
-    await batches.take(1, Message(1, b"", {PUNCTUATION: END}), lambda: None)
+    await batches.take(1, [message(0)], lambda: None)
+    await batches.take(1, [Message(1, b"", {PUNCTUATION: END})], lambda: None)
     assert [(p.start, p.end, p.ended) for p in broker.packets()] == [(0, 2, True)] * 2
 
 
@@ -203,9 +221,9 @@ async def test_what_was_not_sent_is_left_to_the_next_owner() -> None:
     broker, acknowledged = Broker(), []
     broker.release.set()
     batches = ingestion(broker, batch_posts=2)
-    await batches.take(0, message(5), lambda: acknowledged.append(5))
+    await batches.take(0, [message(5)], lambda: acknowledged.append(5))
     await batches.release()
-    await batches.take(0, message(6), lambda: acknowledged.append(6))
+    await batches.take(0, [message(6)], lambda: acknowledged.append(6))
     assert (broker.sent, acknowledged) == ([], [])
 
 
@@ -294,7 +312,7 @@ async def test_a_silent_source_is_idle_only_when_the_broker_says_that_nothing_is
     broker = Broker()
     broker.release.set()
     batches = ingestion(broker, idle_s=1, batch_posts=1)
-    await batches.take(0, message(5), lambda: None)
+    await batches.take(0, [message(5)], lambda: None)
     told = len(broker.sent)
     deadline_s = clock.monotonic_s() + 30
     while not broker.asked and clock.monotonic_s() < deadline_s:

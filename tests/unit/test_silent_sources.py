@@ -22,11 +22,10 @@ POSTS = TP("posts", 0)
 class Consumer:
     """What Faust's consumer says of one partition."""
 
-    def __init__(self, position: int, end: int, committed: int | None = None, taken_up: int | None = None):
+    def __init__(self, position: int, end: int, committed: int | None = None, fetched: int = -1):
         self._position, self._end = position, end
         self._committed_offset = {} if committed is None else {POSTS: committed}
-        self._read_offset = {POSTS: taken_up}
-        self.unacked: list[Any] = []
+        self.last = fetched
 
     async def position(self, tp: TP) -> int:
         return self._position
@@ -40,6 +39,9 @@ class Consumer:
     def highwater(self, tp: TP) -> int:
         return self._end
 
+    def fetched(self, tp: TP) -> int:
+        return self.last
+
 
 def work(consumer: Consumer) -> _Work:
     app: Any = SimpleNamespace(consumer=consumer)
@@ -51,7 +53,7 @@ async def test_a_partition_without_posts_is_silent_from_its_beginning() -> None:
 
 
 async def test_what_the_broker_holds_beyond_what_was_fetched_is_unread() -> None:
-    assert await work(Consumer(position=4, end=5, committed=4, taken_up=3))._exhausted(0, 4) is None
+    assert await work(Consumer(position=4, end=5, committed=4, fetched=3))._exhausted(0, 4) is None
 
 
 @pytest.mark.parametrize("committed", [None, 4])
@@ -66,11 +68,13 @@ async def test_a_message_that_was_fetched_and_not_handed_over_stays_before_where
     assert await asked._start_of(0, begins) == begins
 
 
-async def test_a_message_on_its_way_to_us_is_unread_and_one_of_before_a_rebalance_is_not() -> None:
-    consumer = Consumer(position=6, end=6, committed=5, taken_up=5)
-    consumer.unacked = [SimpleNamespace(tp=POSTS, offset=5, acked=False)]
+async def test_a_partition_that_was_read_to_its_end_before_is_silent_at_once() -> None:
+    assert await work(Consumer(position=6, end=6, committed=6))._exhausted(0, 0) == 6
+
+
+async def test_a_message_that_was_fetched_and_is_not_taken_up_is_unread_for_as_long_as_that_lasts() -> None:
+    consumer = Consumer(position=6, end=6, committed=5, fetched=5)
     asked = work(consumer)
-    assert await asked._exhausted(0, 5) is None
+    for since in (0, 5, 5):
+        assert await asked._exhausted(0, since) is None
     assert await asked._exhausted(0, 6) == 5
-    consumer.unacked[0].acked = True
-    assert await asked._exhausted(0, 5) == 5

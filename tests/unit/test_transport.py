@@ -1,108 +1,178 @@
-"""Handing over makes no tasks where there is nothing to wait for, and waits as Faust does where there is."""
+"""What was fetched goes through the installed Faust in bundles, and is committed to the end.
+
+Nothing but the fetching is stood in for: Faust's own reading, bookkeeping and commit rule run.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import faust
 import pytest
-from mode.services import WaitResults
+from faust.types import TP, ConsumerMessage
+from mode import Service
 
-from streams.transport import AtOnce
+from streams import transport
+from streams.transport import MOST, MOST_BYTES, bundles
 
-
-def waited(*coros: Any, timeout: float | None = None) -> WaitResults:
-    """What it says of coroutines; no task of them is left."""
-
-    async def run() -> WaitResults:
-        one, before = AtOnce(), asyncio.all_tasks()
-        try:
-            found: WaitResults = await one.wait_first(*coros, timeout=timeout)
-            return found
-        finally:
-            await asyncio.sleep(0)
-            assert asyncio.all_tasks() == before
-
-    return asyncio.run(run())
+POSTS, ROWS = TP("posts", 0), TP("rows", 0)
 
 
-async def at_once(log: list[str]) -> str:
-    log.append("done")
-    return "handed over"
+def record(tp: TP, offset: int, value: bytes = b"{}") -> Any:
+    """As the Kafka client gives it."""
+    return SimpleNamespace(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=offset,
+        timestamp=1_000,
+        timestamp_type=1,
+        headers=(),
+        key=None,
+        value=value,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=len(value),
+    )
 
 
-async def after(turns: int, log: list[str]) -> str:
-    for turn in range(turns):
-        await asyncio.sleep(0.001 if turn % 2 else 0)
-    log.append("done")
-    return "handed over"
+def message(offset: int, value: bytes = b"") -> ConsumerMessage:
+    return ConsumerMessage("posts", 0, offset, 0.0, 0, None, None, value, None)
 
 
-def test_what_need_not_wait_makes_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any, **__: Any) -> None:
-        raise AssertionError("a task was made")
+class Fetching(transport.Consumer):
+    """A consumer that fetches what it is told to, piece by piece, and then stops."""
 
-    log: list[str] = []
+    async def _wait_next_records(self, timeout: float) -> Any:
+        if not self.fetches:
+            self._stopped.set()
+            return None, None
+        return self.fetches.pop(0), {POSTS, ROWS}
 
-    async def run() -> WaitResults:
-        one = AtOnce()
-        monkeypatch.setattr(asyncio, "ensure_future", refused)
-        found: WaitResults = await one.wait_first(at_once(log), asyncio.Event().wait())
-        return found
+    def highwater(self, tp: TP) -> int:
+        return 0
 
-    results = asyncio.run(run())
-    assert (results.results, results.stopped, log) == (["handed over"], False, ["done"])
-
-
-@pytest.mark.parametrize("turns", [1, 2, 5])
-def test_what_has_to_wait_is_waited_for(turns: int) -> None:
-    log: list[str] = []
-    results = waited(after(turns, log), asyncio.Event().wait())
-    assert (results.results, results.stopped, log) == (["handed over"], False, ["done"])
+    def _new_consumer_thread(self) -> Any:
+        return Service()  # Faust's has an event loop of its own, for the client
 
 
-def test_waiting_ends_when_the_other_ends() -> None:
-    cleaned = []
+async def drained(
+    *fetches: dict[TP, list[Any]], committed: int | None = None, kind: type[Fetching] = Fetching
+) -> Any:
+    """A consumer that handed over what it fetched; `handed` has it."""
+    app = faust.App("test", broker="kafka://127.0.0.1:1", topic_disable_leader=True)
+    app.topics.acks_enabled_for = lambda _: True
+    transport.use(app, "posts")
+    assert app.transport.Consumer is transport.Consumer
+    handed: list[Any] = []
 
-    async def for_ever() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cleaned.append("up")
+    async def callback(message: Any) -> None:
+        handed.append(message)
 
-    results = waited(for_ever(), asyncio.sleep(0.001, "suspended"))
-    assert results.results == ["suspended"]
-    assert cleaned == ["up"], "it is cancelled and cleans up"
-
-
-def test_an_error_reaches_whoever_hands_over() -> None:
-    async def at_first() -> None:
-        raise ValueError("no queue")
-
-    async def later() -> None:
-        await asyncio.sleep(0)
-        raise ValueError("no queue")
-
-    for failing in (at_first, later):
-        with pytest.raises(ValueError, match="no queue"):
-            waited(failing(), asyncio.Event().wait())
+    consumer: Any = kind(app.transport, callback, None, None)  # type: ignore[arg-type]  # no rebalance
+    consumer.fetches, consumer.handed = list(fetches), handed
+    consumer._read_offset |= {POSTS: committed, ROWS: None}
+    consumer._committed_offset |= {POSTS: committed, ROWS: None}
+    consumer._stopped.clear()
+    await consumer._drain_messages(SimpleNamespace(_stopped=asyncio.Event()))
+    return consumer
 
 
-def test_what_catches_an_error_goes_on() -> None:
-    async def patient() -> str:
-        try:
-            await asyncio.wait_for(asyncio.Event().wait(), 0.001)
-        except TimeoutError:
-            await asyncio.sleep(0)
-        return "handed over"
-
-    async def begun() -> str:
-        await asyncio.sleep(0)
-        return await patient()
-
-    assert waited(begun()).results == ["handed over"]
+def committable(consumer: Any, tp: TP = POSTS) -> int | None:
+    """What one commit would commit, which is then committed."""
+    offset: int | None = consumer._new_offset(tp)
+    if offset is not None:
+        consumer._committed_offset[tp] = offset
+    return offset
 
 
-def test_it_times_out_as_before() -> None:
-    results = waited(asyncio.Event().wait(), timeout=0.001)
-    assert results.stopped
+def offsets(messages: Sequence[Any]) -> list[int]:
+    return [one.offset for one in messages]
+
+
+async def test_one_fetch_of_a_partition_is_one_bundle_and_other_topics_are_left_alone() -> None:
+    consumer = await drained(
+        {POSTS: [record(POSTS, at, b"%d" % at) for at in range(7, 10)], ROWS: [record(ROWS, 3)]},
+        {POSTS: [record(POSTS, 10)]},
+        committed=7,
+    )
+    *made, rows = sorted(consumer.handed, key=lambda one: (one.tp.topic, one.offset))
+    assert rows.tp == ROWS
+    assert not isinstance(rows, transport.Bundle)
+    assert [offsets(bundle.messages) for bundle in made] == [[7, 8, 9], [10]]
+    assert [bundle.offset for bundle in made] == [9, 10]
+    assert [one.value for one in made[0].messages] == [b"7", b"8", b"9"]
+    assert made[0].timestamp == 1.0
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 40])
+@pytest.mark.parametrize("together", [[1, 1, 1], [1, 5, 5], [5, 5, 5], [5, 1, 600]])
+async def test_what_is_acknowledged_is_committed_to_the_end_by_one_commit(
+    first: int, together: list[int]
+) -> None:
+    fetches, at = [], first
+    for size in together:
+        fetches.append({POSTS: [record(POSTS, offset) for offset in range(at, at + size)]})
+        at += size
+    consumer = await drained(*fetches, committed=first or None)
+    handed = [offset for bundle in consumer.handed for offset in offsets(bundle.messages)]
+    assert handed == [*range(first, at)]
+    assert committable(consumer) is None
+    for bundle in consumer.handed:
+        consumer.ack(bundle)
+    assert committable(consumer) == at
+    assert committable(consumer) in (None, at)
+
+
+@pytest.mark.parametrize("first", [0, 1, 40])
+async def test_nothing_is_committed_that_was_not_acknowledged(first: int) -> None:
+    every = [
+        {POSTS: [record(POSTS, at) for at in range(low, low + 5)]} for low in range(first, first + 50, 5)
+    ]
+    consumer = await drained(*every, committed=first or None)
+    for bundle in consumer.handed:
+        consumer.ack(bundle)
+        assert committable(consumer) == bundle.offset + 1
+
+
+async def test_offsets_that_hold_nothing_do_not_hold_up_the_commit() -> None:
+    holes = [{POSTS: [record(POSTS, at) for at in (20, 22, 23)]}, {POSTS: [record(POSTS, 26)]}]
+    consumer = await drained(*holes, committed=20)
+    for bundle in consumer.handed:
+        consumer.ack(bundle)
+    assert committable(consumer) == 27
+
+
+async def test_once_partitions_are_dealt_out_anew_nothing_more_of_a_fetch_is_handed_over() -> None:
+    consumer = await drained(committed=5)
+    consumer._stopped.clear()
+    consumer.fetches = [{POSTS: [record(POSTS, at) for at in range(5, 6 + 2 * MOST)]}]
+    handed = []
+    async for _, bundle in consumer.getmany(1.0):
+        handed.append(bundle)
+        assert consumer.fetched(POSTS) == 5 + 2 * MOST
+        consumer.app.consumer_generation_id += 1
+    assert len(handed) == 1
+    assert consumer.fetched(POSTS) == -1, "what was fetched before is fetched again"
+
+
+async def test_what_is_fetched_after_partitions_were_dealt_out_anew_is_handed_over() -> None:
+    class Late(Fetching):
+        async def _wait_next_records(self, timeout: float) -> Any:
+            self.app.consumer_generation_id += len(self.fetches)
+            return await super()._wait_next_records(timeout)
+
+    consumer = await drained({POSTS: [record(POSTS, at) for at in range(5, 8)]}, committed=5, kind=Late)
+    assert [offsets(bundle.messages) for bundle in consumer.handed] == [[5, 6, 7]]
+    assert consumer.fetched(POSTS) == 7
+    assert consumer.fetched(ROWS) == -1
+
+
+def test_a_bundle_ends_with_so_many_messages_or_bytes() -> None:
+    made = list(bundles([message(at) for at in range(2, 2 + 2 * MOST + 1)]))
+    assert [len(bundle.messages) for bundle in made] == [MOST, MOST, 1]
+    half = bytes(MOST_BYTES // 2)
+    made = list(bundles([message(at, half) for at in range(2, 5)]))
+    assert [offsets(bundle.messages) for bundle in made] == [[2, 3], [4]]
