@@ -828,7 +828,8 @@ def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Row
     if not limits:
         return distinct(rows), 1.0
     lowest = min(limits)
-    return distinct(taken(rows, below(rows["account"], lowest))), share_below(lowest)
+    rows = taken(rows, below(rows["account"], lowest))  # no name for the others: of such windows these are MB
+    return distinct(rows), share_below(lowest)
 
 
 def _group(tag: TagState, rows: Rows) -> Texts:
