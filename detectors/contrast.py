@@ -81,7 +81,7 @@ class Comparing:
         raise NotImplementedError
 
 
-@lru_cache(maxsize=2)  # every detector asks for the window it is given
+@lru_cache(maxsize=1)  # every detector asks for the window it is given
 def copying(window: Window) -> Sides:
     """The accounts that posted a text shared by three or more accounts, and the rest."""
     found = shares(window)
