@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from detectors import assess
+from detectors import assess, forget
 from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
@@ -525,7 +525,11 @@ class Monitor:
         return found
 
     def assess(self, hop_ms: int) -> Outcome:
-        """Judge every hashtag that changed or has an open alert, over the rows older than `hop_ms`."""
+        """Judge every hashtag that changed or has an open alert, over the rows older than `hop_ms`.
+
+        Who lets go of the outcome before needs memory for the windows of one hop only.
+        """
+        forget()
         covered_ms = self.state.covered_ms
         if covered_ms is not None and hop_ms - self.rules.window_ms < covered_ms:
             return Outcome(hop_ms, (), self._closing(hop_ms, ()))
