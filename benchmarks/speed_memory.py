@@ -99,9 +99,13 @@ def _counted(monitor: Monitor, posts: Iterable[Post]) -> Iterator[int]:
         offset += len(batch)
         monitor.apply(monitor.plan(packet))
         while (hop_ms := monitor.next_hop()) is not None:
-            outcome = monitor.assess(hop_ms)
-            monitor.close(outcome)
-            yield from (len(tag.window) for tag in outcome.tags)
+            yield from _hop(monitor, hop_ms)
+
+
+def _hop(monitor: Monitor, hop_ms: int) -> list[int]:
+    outcome = monitor.assess(hop_ms)
+    monitor.close(outcome)
+    return [len(tag.window) for tag in outcome.tags]
 
 
 def _invented(number: int, count: int) -> Post:

@@ -85,7 +85,7 @@ class AccountAge(Comparing):
         )
 
 
-@lru_cache(maxsize=2)  # asked for by whoever looks for sets of accounts and by whoever names a quiet window
+@lru_cache(maxsize=1)  # asked for by whoever looks for sets of accounts and by whoever names a quiet window
 def born_together(window: Window, baseline: Baseline) -> Keys:
     """Accounts of up to four spans of days in which more accounts of a window were created than expected.
 

@@ -102,7 +102,7 @@ class Repeating:
     community: NDArray[np.int64]
 
 
-@lru_cache(maxsize=2)  # asked for by the detector and by whoever joins the findings
+@lru_cache(maxsize=1)  # asked for by the detector and by whoever joins the findings
 def repeating(window: Window, baseline: Baseline) -> Repeating:
     """Find the accounts whose texts come back, two and more together, at other accounts."""
     found = shares(window)

@@ -104,7 +104,7 @@ class Reposting:
         return out
 
 
-@lru_cache(maxsize=2)  # asked for by the detector and by whoever joins the findings
+@lru_cache(maxsize=1)  # asked for by the detector and by whoever joins the findings
 def reposting(window: Window) -> Reposting:
     """Find the accounts that repost together; none where times are known to the minute only."""
     rows = window.rows

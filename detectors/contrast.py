@@ -81,7 +81,7 @@ class Comparing:
         raise NotImplementedError
 
 
-@lru_cache(maxsize=2)  # every detector asks for the window it is given
+@lru_cache(maxsize=1)  # every detector asks for the window it is given
 def copying(window: Window) -> Sides:
     """The accounts that posted a text shared by three or more accounts, and the rest."""
     found = shares(window)
@@ -95,10 +95,11 @@ def against_rest(window: Window, who: str, suspects: Keys) -> Sides:
 
 def contrast(window: Window, sides: Sides, known: Flag | str) -> Contrast:
     """One row of every account: its first with a flag, or with a field that is not 0."""
-    return Contrast(window, sides, _firsts(window, known))
+    return Contrast(window, sides, firsts(window, known))
 
 
-@lru_cache(maxsize=8)  # every detector asks for its own, and again for every set of accounts in question
-def _firsts(window: Window, known: Flag | str) -> NDArray[np.int64]:
+@lru_cache(maxsize=4)  # every detector asks for its own, and again for every set of accounts in question
+def firsts(window: Window, known: Flag | str) -> NDArray[np.int64]:
+    """Of each account the first row that says something, see `contrast`; -1 for those that have none."""
     rows = window.rows
     return window.firsts(flagged(rows, known) if isinstance(known, Flag) else rows[known] != 0)

@@ -107,7 +107,7 @@ def outline(window: Window, post_is: Mask, coordinated_accounts: Keys) -> Eviden
     )
 
 
-@lru_cache(maxsize=2)  # asked for by several detectors, and by whoever gathers the evidence
+@lru_cache(maxsize=1)  # asked for by several detectors, and by whoever gathers the evidence
 def account_gaps(window: Window) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Gaps between consecutive posts of each account, where times are finer than a minute.
 

@@ -6,8 +6,7 @@ in which they came: see docs/adr/0002-groups-without-order.md and 0007-spun-text
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 import numpy as np
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from detectors.drift import cut
-from detectors.keys import coded, distinct_keys
-from detectors.minhash import BANDS, HASHES, Grams, Signatures, bands, grams, signatures, similarity
+from detectors.keys import among, coded, distinct_keys, first_places
+from detectors.minhash import BANDS, HASHES, Grams, bands, grams, signatures, similarity
 from detectors.table import Keys, Texts
 from detectors.text import COMPARABLE_CHARS, canonical, fingerprint, letters
 from detectors.wording import Words, same_wording, words
@@ -49,6 +48,7 @@ ANCHORS: Final = 3
 which, so order does not, and a flood of variants costs a multiple of their number, not its square."""
 
 _FEW: Final = 1_000  # texts whose bands are looked at at once: faster, but of more it takes memory
+_NO_KEYS: Final[Keys] = np.empty(0, np.uint64)
 _AT_ONCE: Final = 1 << 12  # pairs whose signatures are compared in one piece of memory
 
 
@@ -61,53 +61,65 @@ class TextIndex:
 
     def __init__(self) -> None:
         self._waiting: dict[int, str] = {}  # by fingerprint, not looked at yet
-        self._canonical: dict[int, str] = {}  # by fingerprint of the reading text
-        self._node: dict[int, int] = {}  # fingerprint of the reading text -> of the canonical, 0: too short
-        self._wordings: Counter[int] = Counter()  # reading texts of each canonical text
-        self._text: dict[int, str] = {}  # canonical text by its fingerprint
-        self._shelf = _Shelf()  # signatures of the canonical texts
+        self._gone: set[int] = set()  # fingerprints that are to be dropped by then
+        # Of a large hashtag there are hundreds of thousands, which cost a dictionary 80 bytes each.
+        self._print = _NO_KEYS  # fingerprints of the reading texts, sorted
+        self._node = _NO_KEYS  # of each the fingerprint of its canonical text, 0: too short
+        self._canonical = np.empty(0, np.object_)  # and that text
+        self._shelf = _Shelf()  # the canonical texts that are long enough
         self._grams: dict[int, Grams] = {}  # of those that had to be compared
         self._words: dict[int, Words] = {}  # of the same
         self._near: dict[int, dict[int, bool]] = {}  # answers of comparisons, under both texts
 
     def __len__(self) -> int:
-        return len(self._canonical) + len(self._waiting)
+        self._drop()
+        return len(self._print) + len(self._waiting.keys() - set(self._print.tolist()))
 
     def add(self, texts: Mapping[int, str]) -> None:
-        """Take in reading texts by fingerprint; those known already cost nothing."""
-        self._waiting.update((f, text) for f, text in texts.items() if f not in self._canonical)
-
-    def _look(self) -> None:
-        """Take the texts that wait to pieces."""
-        if not self._waiting:
-            return
-        new = {f: canonical(text) for f, text in self._waiting.items()}
-        self._waiting = {}
-        self._canonical.update(new)
-        fresh: dict[int, str] = {}
-        for print_, text in new.items():
-            node = fingerprint(text) if letters(text) >= COMPARABLE_CHARS else 0
-            self._node[print_] = node
-            if node:
-                self._wordings[node] += 1
-            if node and node not in self._text:
-                fresh[node] = text
-        self._text.update(fresh)
-        self._shelf.put(list(fresh), signatures(*grams(list(fresh.values()))))
+        """Take in reading texts by fingerprint; those known already cost next to nothing."""
+        self._waiting.update(texts)
+        self._gone.difference_update(texts)
 
     def forget(self, fingerprints: Iterable[int]) -> None:
         """Drop these texts and all comparisons with them; unknown ones are passed over."""
         for print_ in fingerprints:
-            if self._waiting.pop(print_, None) is not None or self._canonical.pop(print_, None) is None:
-                continue
-            node = self._node.pop(print_)
-            if not node:
-                continue
-            self._wordings[node] -= 1
-            if self._wordings[node]:
-                continue
-            del self._wordings[node], self._text[node]
-            self._shelf.drop(node)
+            self._waiting.pop(print_, None)
+            if len(self._print):
+                self._gone.add(print_)
+
+    def _look(self) -> None:
+        """Drop what is to be forgotten, and take the texts that wait to pieces."""
+        self._drop()
+        new = _sorted(self._waiting)
+        new = new[~among(new, self._print)]
+        came = list(map(self._waiting.__getitem__, new.tolist()))
+        self._waiting = {}
+        if not came:
+            return
+        texts = [_shared(canonical(text), text) for text in came]
+        long = [fingerprint(text) if letters(text) >= COMPARABLE_CHARS else 0 for text in texts]
+        nodes = np.array(long, np.uint64)
+        first = first_places(nodes)
+        first = first[(nodes[first] != 0) & ~among(nodes[first], self._shelf.nodes)]
+        if len(first):
+            self._shelf.put(nodes[first], [texts[at] for at in first.tolist()])
+        self._print, order = _merged(self._print, new)
+        self._node = np.concatenate((self._node, nodes))[order]
+        self._canonical = np.concatenate((self._canonical, _objects(texts)))[order]
+
+    def _drop(self) -> None:
+        if not self._gone:
+            return
+        gone = among(self._print, _sorted(self._gone))
+        self._gone = set()
+        if not gone.any():
+            return
+        nodes, kept = distinct_keys(self._node[gone]), ~gone
+        self._print, self._node = self._print[kept], self._node[kept]
+        self._canonical = self._canonical[kept]
+        lost = nodes[(nodes != 0) & ~among(nodes, np.sort(self._node))]
+        self._shelf.drop(lost)
+        for node in lost.tolist():
             self._grams.pop(node, None)
             self._words.pop(node, None)
             for other in self._near.pop(node, {}):
@@ -121,18 +133,24 @@ class TextIndex:
         fingerprints : uint64, shape (k,), sorted, all of them added before
         posts : int64, shape (k,)
             How many posts carry each text.
+
+        Raises
+        ------
+        KeyError
+            If some were not added, or were forgotten since.
         """
         self._look()
-        asked = fingerprints.tolist()
-        node_of = np.fromiter(map(self._node.__getitem__, asked), np.uint64, len(asked))
-        nodes, at = coded(node_of)
+        place = np.searchsorted(self._print, fingerprints)
+        if not np.array_equal(self._print[place[place < len(self._print)]], fingerprints):
+            unknown = int((~among(fingerprints, self._print)).sum())
+            raise KeyError(f"{unknown} of {len(fingerprints)} texts are not known")
+        nodes, at = coded(self._node[place])
         weight = np.bincount(at, weights=posts, minlength=len(nodes)).astype(np.int64)
         label = np.full(len(nodes), -1, np.int64)
         comparable = np.flatnonzero(nodes != 0)
         if comparable.size:
             label[comparable] = self._label(nodes[comparable], weight[comparable])
-        canonicals = tuple(map(self._canonical.__getitem__, asked))
-        return Texts(fingerprints, canonicals, label[at].astype(np.int32))
+        return Texts(fingerprints, tuple(self._canonical[place].tolist()), label[at].astype(np.int32))
 
     def _label(self, nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = self._shelf.rows(nodes)
@@ -162,7 +180,7 @@ class TextIndex:
         return cut(near, nodes, weight, like)
 
     def _near_pairs(self, nodes: Keys, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        pairs = _candidates(self._shelf.bands(rows))
+        pairs = _candidates(self._shelf.bands(rows), len(rows))
         if not len(pairs):
             return pairs
         estimate = self._shelf.estimate(rows[pairs])
@@ -176,10 +194,11 @@ class TextIndex:
 
     def _compare(self, pairs: Sequence[tuple[int, int]], estimate: NDArray[np.float64]) -> None:
         new = list({node for pair in pairs for node in pair} - self._grams.keys())
-        hashes, bounds = grams([self._text[node] for node in new])
-        for i, node in enumerate(new):
+        texts = self._shelf.texts(np.array(new, np.uint64))
+        hashes, bounds = grams(texts)
+        for i, (node, text) in enumerate(zip(new, texts, strict=True)):
             self._grams[node] = distinct_keys(hashes[bounds[i] : bounds[i + 1]])
-            self._words[node] = words(self._text[node])
+            self._words[node] = words(text)
         near = estimate >= NEAR - DOUBT
         for i in np.flatnonzero(near).tolist():
             near[i] = similarity(*(self._grams[node] for node in pairs[i])) >= NEAR
@@ -191,39 +210,57 @@ class TextIndex:
 
 
 class _Shelf:
-    """Signatures and their bands by the fingerprint of the text, in rows that are used again."""
+    """Canonical texts by fingerprint, with signatures and their bands, in rows that are used again."""
 
     def __init__(self) -> None:
-        self._row: dict[int, int] = {}
-        self._free: list[int] = []
+        self.nodes = _NO_KEYS  # sorted
+        self._row = np.empty(0, np.int64)  # of each
+        self._free = np.empty(0, np.int64)  # those to be used first are last
+        self._text = np.empty(0, np.object_)
         self._values = np.empty((0, HASHES), np.uint32)
-        self._bands = np.empty((0, BANDS), np.uint64)
+        self._bands = np.empty((BANDS, 0), np.uint64)  # they are asked for band by band
 
-    def put(self, nodes: Sequence[int], values: Signatures) -> None:
-        """Take in signatures of texts that are not there."""
+    def put(self, nodes: Keys, texts: Sequence[str]) -> None:
+        """Take in texts that are not there, sorted by fingerprint."""
         lack = len(nodes) - len(self._free)
         if lack > 0:
             held = len(self._values)
             size = held + max(lack, held)
-            self._values = _enlarged(self._values, size)
-            self._bands = _enlarged(self._bands, size)
-            self._free += range(size - 1, held - 1, -1)
-        rows = [self._free.pop() for _ in nodes]
-        self._row.update(zip(nodes, rows, strict=True))
+            self._text = _enlarged(self._text, (size,))
+            self._values = _enlarged(self._values, (size, HASHES))
+            self._bands = _enlarged(self._bands, (BANDS, size))
+            self._free = np.concatenate((np.arange(size - 1, held - 1, -1), self._free))
+        left = len(self._free) - len(nodes)
+        self._free, rows = self._free[:left], self._free[left:]
+        values = signatures(*grams(texts))
+        self._text[rows] = _objects(texts)
         self._values[rows] = values
-        self._bands[rows] = bands(values)
+        self._bands[:, rows] = bands(values).T
+        self.nodes, order = _merged(self.nodes, nodes)
+        self._row = np.concatenate((self._row, rows))[order]
 
-    def drop(self, node: int) -> None:
-        """Forget a text."""
-        self._free.append(self._row.pop(node))
+    def drop(self, nodes: Keys) -> None:
+        """Forget texts, sorted."""
+        gone = among(self.nodes, nodes)
+        rows = self._row[gone]
+        self._text[rows] = None
+        self._free = np.concatenate((self._free, rows))
+        self.nodes, self._row = self.nodes[~gone], self._row[~gone]
 
     def rows(self, nodes: Keys) -> NDArray[np.int64]:
         """Where some texts are; shape (n,)."""
-        return np.fromiter(map(self._row.__getitem__, nodes.tolist()), np.int64, len(nodes))
+        return self._row[np.searchsorted(self.nodes, nodes)]
 
-    def bands(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """The keys of their bands; shape (21, n)."""
-        return np.ascontiguousarray(self._bands[rows].T)
+    def texts(self, nodes: Keys) -> list[str]:
+        """Some texts."""
+        out: list[str] = self._text[self.rows(nodes)].tolist()
+        return out
+
+    def bands(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint64]]:
+        """The keys of their bands, one after the other and of few texts all at once; shape (bands, n)."""
+        at_once = BANDS if len(rows) <= _FEW else 1
+        for first in range(0, BANDS, at_once):
+            yield self._bands[first : first + at_once].take(rows, axis=1)
 
     def estimate(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
         """Estimated Jaccard similarity of each pair of rows."""
@@ -236,27 +273,46 @@ class _Shelf:
         return out
 
 
-_Cells = TypeVar("_Cells", np.uint32, np.uint64)
+_Cells = TypeVar("_Cells", np.uint32, np.uint64, np.object_)
 
 
-def _enlarged(table: NDArray[_Cells], size: int) -> NDArray[_Cells]:
-    """A table of so many rows that begins with these."""
-    out = np.empty((size, table.shape[1]), table.dtype)
-    out[: len(table)] = table
+def _enlarged(table: NDArray[_Cells], shape: tuple[int, ...]) -> NDArray[_Cells]:
+    """A table of this shape that begins with another."""
+    out = np.empty(shape, table.dtype)
+    out[tuple(slice(size) for size in table.shape)] = table
     return out
 
 
-def _candidates(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _sorted(keys: Collection[int]) -> Keys:
+    return np.sort(np.fromiter(keys, np.uint64, len(keys)))
+
+
+def _merged(keys: Keys, more: Keys) -> tuple[Keys, NDArray[np.int64]]:
+    """Two sorted sets of keys as one, and where of both, one after the other, each one was."""
+    both = np.concatenate((keys, more))
+    order = np.argsort(both, kind="stable")  # of two sorted runs in one pass
+    return both[order], order
+
+
+def _objects(texts: Sequence[str]) -> NDArray[np.object_]:
+    out = np.empty(len(texts), np.object_)
+    out[:] = texts
+    return out
+
+
+def _shared(text: str, known: str) -> str:
+    """The one that is known already if they are equal, so that it is held once."""
+    return known if text == known else text
+
+
+def _candidates(pieces: Iterable[NDArray[np.uint64]], count: int) -> NDArray[np.int64]:
     """Pairs (a, b), a < b, of texts that share a band with one of its anchors; shape (p, 2), distinct.
 
     Parameters
     ----------
-    keys : uint64, shape (bands, n)
+    pieces : uint64, shape (bands, count) all together
     """
-    count = keys.shape[1]
-    at_once = len(keys) if count <= _FEW else 1
-    found = [_paired(keys[first : first + at_once]) for first in range(0, len(keys), at_once)]
-    one, other = np.concatenate(found, axis=1)
+    one, other = np.concatenate([_paired(keys) for keys in pieces], axis=1)
     return np.stack(np.divmod(distinct_keys(one * count + other), max(count, 1)), axis=1)
 
 

@@ -60,7 +60,7 @@ class Shares:
         return out
 
 
-@lru_cache(maxsize=2)  # every detector asks for the window it is given
+@lru_cache(maxsize=1)  # every detector asks for the window it is given
 def shares(window: Window) -> Shares:
     """Find the pairs of a window."""
     group = window.group

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from detectors import assess
+from detectors import assess, forget
 from detectors.alert import Alert, Policy, Reason, State, decide
 from detectors.assessment import Assessment, AssessmentPolicy
 from detectors.baseline import Baseline
@@ -525,7 +525,11 @@ class Monitor:
         return found
 
     def assess(self, hop_ms: int) -> Outcome:
-        """Judge every hashtag that changed or has an open alert, over the rows older than `hop_ms`."""
+        """Judge every hashtag that changed or has an open alert, over the rows older than `hop_ms`.
+
+        Who lets go of the outcome before needs memory for the windows of one hop only.
+        """
+        forget()
         covered_ms = self.state.covered_ms
         if covered_ms is not None and hop_ms - self.rules.window_ms < covered_ms:
             return Outcome(hop_ms, (), self._closing(hop_ms, ()))
@@ -828,7 +832,8 @@ def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Row
     if not limits:
         return distinct(rows), 1.0
     lowest = min(limits)
-    return distinct(taken(rows, below(rows["account"], lowest))), share_below(lowest)
+    rows = taken(rows, below(rows["account"], lowest))  # no name for the others: of such windows these are MB
+    return distinct(rows), share_below(lowest)
 
 
 def _group(tag: TagState, rows: Rows) -> Texts:

@@ -351,16 +351,20 @@ class Monitoring:
     async def _hops(self, owned: _Owned, monitor: Monitor) -> None:
         while (hop_ms := monitor.next_hop()) is not None:
             owned.end_told = False  # where it was said already, there was more after all
-            async with self._assessing:
-                self._check(owned, monitor.partition)  # it may have left while others were assessed
-                begun_s = clock.monotonic_s()
-                outcome = await asyncio.to_thread(monitor.assess, hop_ms)
-                self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)
-            await self._news.tell(monitor.partition, hop_ms, _items(outcome), outcome.closing)
-            owned.rows -= await self._record(monitor, outcome)
+            await self._hop(owned, monitor, hop_ms)
         _acknowledge(owned)
         if not monitor.held:
             await self._tell_end(owned, monitor)
+
+    async def _hop(self, owned: _Owned, monitor: Monitor, hop_ms: int) -> None:
+        """Assess a hop, tell and store it; nothing of its windows is left when the next is assessed."""
+        async with self._assessing:
+            self._check(owned, monitor.partition)  # it may have left while others were assessed
+            begun_s = clock.monotonic_s()
+            outcome = await asyncio.to_thread(monitor.assess, hop_ms)
+            self._metrics.assess_seconds.observe(clock.monotonic_s() - begun_s)
+        await self._news.tell(monitor.partition, hop_ms, _items(outcome), outcome.closing)
+        owned.rows -= await self._record(monitor, outcome)
 
     async def _record(self, monitor: Monitor, outcome: Outcome) -> int:
         """Store and close a hop; gives the number of rows that left with it."""

@@ -132,13 +132,17 @@ class Scanner:
 
     def _hops(self) -> None:
         while (hop_ms := self._monitor.next_hop()) is not None:
-            outcome = self._last = self._monitor.assess(hop_ms)
-            self._found.windows += len(outcome.tags)
-            self._tell(outcome)
-            self._leave(self._monitor.close(outcome))
-            if outcome.closing is not None:
-                self._found.learnt = Sums.joined((self._found.learnt, outcome.closing.sums))
-                self._close(outcome.closing)
+            self._last = Outcome(hop_ms, ())  # the windows before go before the next are made
+            self._hop(hop_ms)
+
+    def _hop(self, hop_ms: int) -> None:
+        outcome = self._last = self._monitor.assess(hop_ms)
+        self._found.windows += len(outcome.tags)
+        self._tell(outcome)
+        self._leave(self._monitor.close(outcome))
+        if outcome.closing is not None:
+            self._found.learnt = Sums.joined((self._found.learnt, outcome.closing.sums))
+            self._close(outcome.closing)
 
     def _close(self, closing: Closing) -> None:
         if self._periods is not None:

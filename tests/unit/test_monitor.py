@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Iterable
 from operator import itemgetter
 
@@ -32,7 +34,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.alert import Reason
-from detectors.table import HOUR_MS, Rows
+from detectors.table import HOUR_MS, Rows, Window
 from streams.monitor import SWEEP_MS, Evicted, Gap, Monitor, Outcome, Rules, lockstep
 from streams.packets import Packet, pack
 from streams.posts import Post
@@ -55,6 +57,26 @@ def test_flood_fires_while_it_happens() -> None:
     fired = next(o.hop_ms for o in outcomes if Reason.FIRED in reasons([o]))
     assert fired <= T0 + 6 * HOP
     assert fired < max(p.time_ms for p in flooded())
+
+
+def test_nothing_is_left_of_a_window_when_the_next_hop_is_assessed() -> None:
+    monitor, seen, fired = monitor_of(), list[weakref.ref[Window]](), False
+
+    def hop(hop_ms: int) -> bool:
+        outcome = monitor.assess(hop_ms)
+        monitor.close(outcome)
+        seen.extend(weakref.ref(tag.window) for tag in outcome.tags)
+        return Reason.FIRED in reasons([outcome])
+
+    for packet in SENT:
+        monitor.apply(monitor.plan(packet))
+        while (hop_ms := monitor.next_hop()) is not None:
+            fired = hop(hop_ms) or fired
+    assert fired
+    assert len(seen) > 5
+    monitor_of().assess(T0)  # a hop without windows
+    gc.collect()
+    assert [window() for window in seen] == [None] * len(seen)
 
 
 def test_missing_offsets_stop_the_monitor_with_their_number() -> None:

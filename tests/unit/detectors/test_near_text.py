@@ -51,3 +51,26 @@ def test_forgotten_text_must_be_added_again(grouped: bool) -> None:
     assert index.texts(np.array([2], np.uint64), np.array([3])).group.tolist() == [0]
     with pytest.raises(KeyError):
         index.texts(np.array([1, 2], np.uint64), np.array([1, 1]))
+
+
+def test_text_that_comes_again_before_the_next_window_stays() -> None:
+    texts = {1: "the harbour bridge opens tomorrow", 2: "nobody has seen the ferry since"}
+    index = TextIndex()
+    index.add(texts)
+    both = np.array([1, 2], np.uint64), np.array([1, 1])
+    before = index.texts(*both)
+    index.forget([1, 2, 3])
+    index.add({1: texts[1]})
+    assert len(index) == 1
+    index.add(texts)
+    assert len(index) == 2
+    assert index.texts(*both).canonical == before.canonical
+
+
+def test_text_that_is_canonical_already_is_held_once() -> None:
+    texts = {1: "the harbour bridge opens today", 2: "The ferry leaves at ten!"}
+    index = TextIndex()
+    index.add(texts)
+    first, second = index.texts(np.array([1, 2], np.uint64), np.array([1, 1])).canonical
+    assert first is texts[1]
+    assert second == "the fery leaves at ten"

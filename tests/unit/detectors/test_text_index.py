@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.minhash import BANDS, HASHES, Signatures, bands
+from detectors.minhash import BANDS, bands, grams, signatures
 from detectors.near_text import ANCHORS, _candidates, _Shelf
 
 
@@ -22,22 +22,27 @@ def test_candidates_are_those_that_share_a_band_with_one_of_its_lowest(count: in
         for at, key in enumerate(of_band):
             wanted |= {(anchor, at) for anchor in by_key.setdefault(key, [])[:ANCHORS]}
             by_key[key].append(at)
-    assert set(map(tuple, _candidates(keys).tolist())) == wanted
+    for pieces in ([keys], [keys[:5], keys[5:]]):
+        assert set(map(tuple, _candidates(pieces, count).tolist())) == wanted
 
 
 def test_rows_of_signatures_are_used_again_and_hold_what_was_put_last() -> None:
-    rng, shelf, held = np.random.default_rng(0), _Shelf(), dict[int, Signatures]()
+    rng, shelf, held = np.random.default_rng(0), _Shelf(), dict[int, str]()
     for step in range(300):
         new = [step * 100 + n for n in range(int(rng.integers(0, 9)))]
-        values = rng.integers(0, 1 << 32, (len(new), HASHES)).astype(np.uint32)
-        shelf.put(new, values)
-        held.update(zip(new, values, strict=True))
-        for node in [node for node in held if rng.random() < 0.2]:
-            shelf.drop(node)
+        texts = [f"what was put as number {node}" for node in new]
+        shelf.put(np.array(new, np.uint64), texts)
+        held.update(zip(new, texts, strict=True))
+        gone = [node for node in held if rng.random() < 0.2]
+        shelf.drop(np.array(gone, np.uint64))
+        for node in gone:
             del held[node]
     nodes = np.array(sorted(held), np.uint64)
     assert len(nodes) > 5
+    assert shelf.nodes.tolist() == sorted(held)
+    assert shelf.texts(nodes) == [held[node] for node in nodes.tolist()]
     rows = shelf.rows(nodes)
     assert len(shelf._values) < 200, "rows are used again"
-    assert np.array_equal(shelf.bands(rows), bands(np.stack([held[node] for node in nodes.tolist()])).T)
+    values = signatures(*grams(shelf.texts(nodes)))
+    assert np.array_equal(np.concatenate(list(shelf.bands(rows))), bands(values).T)
     assert shelf.estimate(np.stack((rows, rows), axis=1)).tolist() == [1.0] * len(nodes)
