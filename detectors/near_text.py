@@ -49,6 +49,8 @@ which, so order does not, and a flood of variants costs a multiple of their numb
 
 _FEW: Final = 1_000  # texts whose bands are looked at at once: faster, but of more it takes memory
 _NO_KEYS: Final[Keys] = np.empty(0, np.uint64)
+_HALF: Final = np.uint64(32)  # bits of a place in the key of a pair
+_LOWER: Final = np.uint64(2**32 - 1)
 _AT_ONCE: Final = 1 << 12  # pairs whose signatures are compared in one piece of memory
 
 
@@ -69,7 +71,7 @@ class TextIndex:
         self._shelf = _Shelf()  # the canonical texts that are long enough
         self._grams: dict[int, Grams] = {}  # of those that had to be compared
         self._words: dict[int, Words] = {}  # of the same
-        self._near: dict[int, dict[int, bool]] = {}  # answers of comparisons, under both texts
+        self._answers = _Answers()
 
     def __len__(self) -> int:
         self._drop()
@@ -102,7 +104,7 @@ class TextIndex:
         first = first_places(nodes)
         first = first[(nodes[first] != 0) & ~among(nodes[first], self._shelf.nodes)]
         if len(first):
-            self._shelf.put(nodes[first], [texts[at] for at in first.tolist()])
+            self._answers.move(self._shelf.put(nodes[first], [texts[at] for at in first.tolist()]))
         self._print, order = _merged(self._print, new)
         self._node = np.concatenate((self._node, nodes))[order]
         self._canonical = np.concatenate((self._canonical, _objects(texts)))[order]
@@ -118,12 +120,10 @@ class TextIndex:
         self._print, self._node = self._print[kept], self._node[kept]
         self._canonical = self._canonical[kept]
         lost = nodes[(nodes != 0) & ~among(nodes, np.sort(self._node))]
-        self._shelf.drop(lost)
+        self._answers.move(self._shelf.drop(lost))
         for node in lost.tolist():
             self._grams.pop(node, None)
             self._words.pop(node, None)
-            for other in self._near.pop(node, {}):
-                self._near[other].pop(node, None)
 
     def texts(self, fingerprints: Keys, posts: NDArray[np.int64]) -> Texts:
         """Group the texts of a window.
@@ -153,8 +153,9 @@ class TextIndex:
         return Texts(fingerprints, tuple(self._canonical[place].tolist()), label[at].astype(np.int32))
 
     def _label(self, nodes: Keys, weight: NDArray[np.int64]) -> NDArray[np.int64]:
-        rows = self._shelf.rows(nodes)
-        pairs = self._near_pairs(nodes, rows)
+        places = self._shelf.places(nodes)
+        rows = self._shelf.rows(places)
+        pairs = self._near_pairs(nodes, places, rows)
         part = np.arange(len(nodes))  # most texts are near no other
         if len(pairs):
             some, at = coded(pairs.ravel())
@@ -179,21 +180,27 @@ class TextIndex:
 
         return cut(near, nodes, weight, like)
 
-    def _near_pairs(self, nodes: Keys, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _near_pairs(
+        self, nodes: Keys, places: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         pairs = _candidates(self._shelf.bands(rows), len(rows))
-        if not len(pairs):
-            return pairs
-        estimate = self._shelf.estimate(rows[pairs])
-        pairs, estimate = pairs[estimate >= GLANCE], estimate[estimate >= GLANCE]
-        named = nodes[pairs].tolist()
-        new = [i for i, (one, other) in enumerate(named) if other not in self._near.get(one, {})]
-        if new:
-            self._compare([named[i] for i in new], estimate[new])
-        near = np.array([self._near[one][other] for one, other in named], np.bool_)
+        keys = _keys(places[pairs])
+        known, near = self._answers.of(keys)
+        new = np.flatnonzero(~known)
+        if len(new):
+            near[new] = self._compared(nodes[pairs[new]], self._shelf.estimate(rows[pairs[new]]))
+            self._answers.put(keys[new], near[new])
         return pairs[near]
 
-    def _compare(self, pairs: Sequence[tuple[int, int]], estimate: NDArray[np.float64]) -> None:
-        new = list({node for pair in pairs for node in pair} - self._grams.keys())
+    def _compared(self, pairs: Keys, estimate: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether the two texts of each pair are near-identical."""
+        near = estimate >= GLANCE
+        near[near] = self._looked_at(pairs[near], estimate[near])
+        return near
+
+    def _looked_at(self, pairs: Keys, estimate: NDArray[np.float64]) -> NDArray[np.bool_]:
+        named = list(map(tuple, pairs.tolist()))
+        new = list({node for pair in named for node in pair} - self._grams.keys())
         texts = self._shelf.texts(np.array(new, np.uint64))
         hashes, bounds = grams(texts)
         for i, (node, text) in enumerate(zip(new, texts, strict=True)):
@@ -201,12 +208,53 @@ class TextIndex:
             self._words[node] = words(text)
         near = estimate >= NEAR - DOUBT
         for i in np.flatnonzero(near).tolist():
-            near[i] = similarity(*(self._grams[node] for node in pairs[i])) >= NEAR
+            one, other = named[i]
+            near[i] = similarity(self._grams[one], self._grams[other]) >= NEAR
         unlike = np.flatnonzero(~near)
-        worded = [(self._words[a], self._words[b]) for a, b in (pairs[i] for i in unlike.tolist())]
+        worded = [(self._words[one], self._words[other]) for one, other in map(named.__getitem__, unlike)]
         near[unlike] = same_wording(worded, WORDING, LEAST_SHARED, LEAST_WORDS)
-        for (a, b), answer in zip(pairs, near.tolist(), strict=True):
-            self._near.setdefault(a, {})[b] = self._near.setdefault(b, {})[a] = answer
+        return near
+
+
+class _Answers:
+    """Whether two texts are near-identical, for pairs that were compared, by their places among all texts.
+
+    From window to window nearly all pairs stay, so they are looked up at once and not one by one.
+    """
+
+    def __init__(self) -> None:
+        self._keys = _NO_KEYS  # see `_keys`, sorted
+        self._near = np.empty(0, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def of(self, keys: Keys) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of some sorted keys are known, and the answers of those; False for others."""
+        at = np.searchsorted(self._keys, keys)
+        known = at < len(self._keys)
+        known[known] = self._keys[at[known]] == keys[known]
+        near = known.copy()
+        near[known] = self._near[at[known]]
+        return known, near
+
+    def put(self, keys: Keys, near: NDArray[np.bool_]) -> None:
+        """Note answers of pairs that are not known."""
+        self._keys, order = _merged(self._keys, keys)
+        self._near = np.concatenate((self._near, near))[order]
+
+    def move(self, places: NDArray[np.int64]) -> None:
+        """Follow texts to their new places, by the old ones and in the same order; -1 for those that go."""
+        pairs = places[np.stack((self._keys >> _HALF, self._keys & _LOWER), axis=1)]
+        kept = (pairs >= 0).all(axis=1)
+        self._keys, self._near = _keys(pairs[kept]), self._near[kept]
+
+
+def _keys(pairs: NDArray[np.int64]) -> Keys:
+    """A key for each pair of places, which sort as they do."""
+    one, other = pairs.astype(np.uint64).T
+    keys: Keys = one << _HALF | other
+    return keys
 
 
 class _Shelf:
@@ -220,8 +268,8 @@ class _Shelf:
         self._values = np.empty((0, HASHES), np.uint32)
         self._bands = np.empty((BANDS, 0), np.uint64)  # they are asked for band by band
 
-    def put(self, nodes: Keys, texts: Sequence[str]) -> None:
-        """Take in texts that are not there, sorted by fingerprint."""
+    def put(self, nodes: Keys, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Take in texts that are not there, sorted by fingerprint; gives the new places of those before."""
         lack = len(nodes) - len(self._free)
         if lack > 0:
             held = len(self._values)
@@ -236,24 +284,31 @@ class _Shelf:
         self._text[rows] = _objects(texts)
         self._values[rows] = values
         self._bands[:, rows] = bands(values).T
+        moved = np.arange(len(self.nodes)) + np.searchsorted(nodes, self.nodes)
         self.nodes, order = _merged(self.nodes, nodes)
         self._row = np.concatenate((self._row, rows))[order]
+        return moved
 
-    def drop(self, nodes: Keys) -> None:
-        """Forget texts, sorted."""
+    def drop(self, nodes: Keys) -> NDArray[np.int64]:
+        """Forget texts, sorted; gives the new places of all before, -1 for these."""
         gone = among(self.nodes, nodes)
         rows = self._row[gone]
         self._text[rows] = None
         self._free = np.concatenate((self._free, rows))
         self.nodes, self._row = self.nodes[~gone], self._row[~gone]
+        return np.where(gone, -1, np.cumsum(~gone) - 1)
 
-    def rows(self, nodes: Keys) -> NDArray[np.int64]:
-        """Where some texts are; shape (n,)."""
-        return self._row[np.searchsorted(self.nodes, nodes)]
+    def places(self, nodes: Keys) -> NDArray[np.int64]:
+        """The places of some texts among all; shape (n,)."""
+        return np.searchsorted(self.nodes, nodes)
+
+    def rows(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of texts at some places; shape (n,)."""
+        return self._row[places]
 
     def texts(self, nodes: Keys) -> list[str]:
         """Some texts."""
-        out: list[str] = self._text[self.rows(nodes)].tolist()
+        out: list[str] = self._text[self.rows(self.places(nodes))].tolist()
         return out
 
     def bands(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint64]]:
