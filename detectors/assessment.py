@@ -15,7 +15,7 @@ from detectors.baseline import Baseline
 from detectors.contrast import Comparing
 from detectors.finding import Detector, Finding, Verdict
 from detectors.institution import established
-from detectors.keys import among, distinct_keys
+from detectors.keys import among, distinct_keys, sorted_among
 from detectors.off_topic import OffTopic
 from detectors.p_values import combine
 from detectors.patterns import Pattern, pattern
@@ -378,7 +378,7 @@ def _scores(accounts: Keys, findings: Sequence[Finding]) -> NDArray[np.float64]:
     pointing = [f.accounts for f in findings if f.verdict is Verdict.SUSPICIOUS and f.accounts.size]
     if not pointing:
         return np.zeros(accounts.size)
-    votes = sum((among(accounts, keys).astype(np.float64) for keys in pointing), np.zeros(accounts.size))
+    votes = sum((sorted_among(accounts, f) for f in pointing), np.zeros(accounts.size))
     out: NDArray[np.float64] = votes / len(pointing)
     return out
 

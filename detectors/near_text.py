@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 
 from detectors.drift import cut
-from detectors.keys import among, coded, distinct_keys, first_places
+from detectors.keys import among, coded, distinct_keys, first_places, sorted_among
 from detectors.minhash import BANDS, HASHES, Grams, bands, grams, signatures, similarity
 from detectors.table import Keys, Texts
 from detectors.text import COMPARABLE_CHARS, canonical, fingerprint, letters
@@ -93,7 +93,7 @@ class TextIndex:
         """Drop what is to be forgotten, and take the texts that wait to pieces."""
         self._drop()
         new = _sorted(self._waiting)
-        new = new[~among(new, self._print)]
+        new = new[~sorted_among(new, self._print)]
         came = list(map(self._waiting.__getitem__, new.tolist()))
         self._waiting = {}
         if not came:
@@ -112,7 +112,7 @@ class TextIndex:
     def _drop(self) -> None:
         if not self._gone:
             return
-        gone = among(self._print, _sorted(self._gone))
+        gone = sorted_among(self._print, _sorted(self._gone))
         self._gone = set()
         if not gone.any():
             return
@@ -291,7 +291,7 @@ class _Shelf:
 
     def drop(self, nodes: Keys) -> NDArray[np.int64]:
         """Forget texts, sorted; gives the new places of all before, -1 for these."""
-        gone = among(self.nodes, nodes)
+        gone = sorted_among(self.nodes, nodes)
         rows = self._row[gone]
         self._text[rows] = None
         self._free = np.concatenate((self._free, rows))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from detectors.keys import Keys as Keys
 from detectors.keys import Mask as Mask
-from detectors.keys import among, by_code, coded, distinct_keys, first_places, valued
+from detectors.keys import among, by_code, coded, distinct_keys, first_places, sorted_among, valued
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -210,7 +210,7 @@ class Window:
 
     def chosen(self, accounts: Keys) -> Mask:
         """Which of `accounts` are among those given, which are sorted; shape (a,)."""
-        return among(self.accounts, accounts)
+        return sorted_among(self.accounts, accounts)
 
     def rows_by(self, accounts: Keys) -> Mask:
         """The rows of the accounts given, which are sorted; shape (n,)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.assessment import Assessment
 from detectors.finding import Verdict
-from detectors.keys import Keys, among, coded, first_places, valued
+from detectors.keys import Keys, coded, first_places, sorted_among, valued
 from detectors.table import Flag
 from streams.monitor import Evicted
 
@@ -49,7 +49,7 @@ class _Said:
 
     def without(self, keys: Keys) -> _Said:
         """Less some keys, which are sorted."""
-        rest = ~among(self.keys, keys)
+        rest = ~sorted_among(self.keys, keys)
         return _Said(self.keys[rest], self.values[rest])
 
 
@@ -93,7 +93,7 @@ class Ledger:
         for finding in assessment.findings:
             if finding.verdict is not Verdict.SUSPICIOUS:
                 continue
-            pointed = window.rows_by(finding.accounts)[rows] | among(posts, finding.posts)
+            pointed = window.rows_by(finding.accounts)[rows] | sorted_among(posts, finding.posts)
             code |= pointed.astype(np.int64) << len(names)
             names.append(finding.detector)
         codes, at = coded(code)
