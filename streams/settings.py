@@ -142,7 +142,7 @@ class Settings(BaseSettings):
         description="hours an alert is remembered as part of a campaign",
     )
 
-    batch_posts: int = Field(500, ge=1, le=100_000, description="payloads in one micro-batch at the most")
+    batch_posts: int = Field(2_000, ge=1, le=100_000, description="payloads in one micro-batch at the most")
     batch_ms: int = Field(
         200, ge=1, le=60_000, description="wall time after which a smaller micro-batch goes"
     )
