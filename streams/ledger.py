@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.assessment import Assessment
 from detectors.finding import Verdict
-from detectors.keys import Keys, coded, first_places, sorted_among, valued
+from detectors.keys import Keys, first_places, sorted_among, valued
 from detectors.table import Flag
 from streams.monitor import Evicted
 
@@ -88,20 +88,20 @@ class Ledger:
         window, posts = assessment.window, assessment.coordinated_posts
         rows = np.flatnonzero(assessment.coordinated_rows)
         rows = rows[np.argsort(window.rows["post"][rows])]  # in the order of the posts
-        code = np.zeros(len(posts), np.int64)
+        account, code = window.account[rows], np.zeros(len(posts), np.int64)
         names: list[str] = []
         for finding in assessment.findings:
             if finding.verdict is not Verdict.SUSPICIOUS:
                 continue
-            pointed = window.rows_by(finding.accounts)[rows] | sorted_among(posts, finding.posts)
+            pointed = window.chosen(finding.accounts)[account] | sorted_among(posts, finding.posts)
             code |= pointed.astype(np.int64) << len(names)
             names.append(finding.detector)
-        codes, at = coded(code)
-        reasons = [
-            "+".join(name for bit, name in enumerate(names) if one >> bit & 1) for one in codes.tolist()
-        ]
-        numbers = [self._reasons.setdefault(reason, len(self._reasons)) for reason in reasons]
-        return np.array(numbers, np.int64)[at]
+        posts_of = np.bincount(code)
+        number_of = np.zeros(len(posts_of), np.int64)
+        for one in np.flatnonzero(posts_of).tolist():
+            reason = "+".join(name for bit, name in enumerate(names) if one >> bit & 1)
+            number_of[one] = self._reasons.setdefault(reason, len(self._reasons))
+        return number_of[code]
 
     def _name_groups(self, assessment: Assessment) -> None:
         """Give near-identical groups names that stay while their texts come and go."""
