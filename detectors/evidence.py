@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from detectors.keys import by_code, coded, distinct_keys, tallied, valued
+from detectors.keys import Whole, by_code, coded, distinct_keys, tallied, valued
 from detectors.table import DAY_MS, Flag, Keys, Kind, Mask, Window, flagged, taken
 
 LONGEST_GAP_S = 7_200
@@ -161,10 +161,19 @@ def once_an_account(
 
 
 def _counts(keys: NDArray[np.int64], coordinated: Mask) -> tuple[Count, ...]:
-    values, at = coded(keys)
-    yes = np.bincount(at[coordinated], minlength=len(values))
-    every = np.bincount(at, minlength=len(values))
-    return tuple(map(Count, values.tolist(), yes.tolist(), (every - yes).tolist()))
+    values, yes, no = _parted(keys, coordinated)
+    return tuple(map(Count, values.tolist(), yes.tolist(), no.tolist()))
+
+
+def _parted(
+    keys: NDArray[Whole], coordinated: Mask
+) -> tuple[NDArray[Whole], NDArray[np.int64], NDArray[np.int64]]:
+    """Every key once, sorted, and how often it is coordinated and how often not."""
+    values, every = tallied(keys)
+    theirs, times = tallied(keys[coordinated])
+    yes = np.zeros(len(values), np.int64)
+    yes[np.searchsorted(values, theirs)] = times
+    return values, yes, every - yes
 
 
 def _texts(window: Window, post_is: Mask) -> tuple[TextEvidence, ...]:
@@ -262,13 +271,8 @@ def _created(window: Window, account_is: Mask) -> tuple[Count, ...]:
 
 def _clients(window: Window, post_is: Mask) -> tuple[Count, ...]:
     known = window.rows["client"] != 0
-    clients, at = coded(window.rows["client"][known])
-    yes = np.bincount(at[post_is[known]], minlength=len(clients))
-    every = np.bincount(at, minlength=len(clients))
-    counts = [
-        Count(window.show(c), int(y), int(e - y))
-        for c, y, e in zip(clients.tolist(), yes, every, strict=True)
-    ]
+    clients, yes, no = _parted(window.rows["client"][known], post_is[known])
+    counts = list(map(Count, map(window.show, clients.tolist()), yes.tolist(), no.tolist()))
     return tuple(sorted(counts, key=lambda c: (-c.coordinated - c.other, str(c.key)))[:MOST_CLIENTS])
 
 
