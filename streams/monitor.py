@@ -15,7 +15,7 @@ The caller keeps to one order, and so the state on disk never falls behind what 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
@@ -39,7 +39,7 @@ from detectors.text import fingerprint
 from streams.packets import Packet
 from streams.periods import PERIOD_MS, Closing, Periods
 from streams.slices import Slices
-from streams.tags import Tags, TagState, keys_of, used
+from streams.tags import Away, Tags, TagState, keys_of, used
 from streams.watermark import Clocks, SourceClock
 
 SWEEP_MS: Final = 600_000
@@ -206,6 +206,8 @@ class Evicted:
     left_ms : int
         The multiple of `SWEEP_MS` at which they left the last window they can be part of; where they were
         passed over, the hop at which there were too many small hashtags.
+    strings : mapping
+        What the rows stand for, and of what left with them.
     forgotten : tuple of int
         Fingerprints that no row stands for any more.
     passed_over : bool
@@ -323,6 +325,7 @@ class Monitor:
         strings: dict[str, dict[int, str]] = {}
         forgotten: dict[str, list[int]] = {}
         expired = left_out = cut_rows = 0
+        came = packet.strings
         for hashtag, pieces in _pieces(packet, expected, self.rules.hop_ms):
             tag = self.state.tags.find(hashtag) or _NO_TAG
             parts, gone = list[Rows](), list[Rows]()
@@ -338,12 +341,12 @@ class Monitor:
                 if offered.cut is not None:
                     cuts[hashtag, bucket] = offered.cut
                     gone.append(offered.gone)
-            known, came = tag.strings, packet.strings
-            if new := {key: came[key] for key in keys_of(parts) if key in came and key not in known}:
+            if new := {key: came[key] for key in tag.unknown(keys_of(parts)) if key in came}:
                 strings[hashtag] = new
             if gone:
-                more = Counter(used(tag.strings, joined(parts)))
-                forgotten[hashtag] = tag.unused(joined(gone), more)
+                held = self.state.tags.glance(hashtag) if hashtag in self.state.tags else _NO_TAG
+                more = Counter(used(held.strings, joined(parts)))
+                forgotten[hashtag] = held.unused(joined(gone), more)
             cut_rows += sum(map(len, gone))
         late = [key for key in dict.fromkeys((*rows, *cuts)) if self._is_late(key[1])]
         stored = sum(map(len, rows.values()))
@@ -389,9 +392,9 @@ class Monitor:
     def _following_ms(self) -> int:
         return (self.state.assessed_ms or 0) + self.rules.hop_ms
 
-    def _offer(self, tag: TagState, bucket: int, rows: Rows) -> _Offered:
+    def _offer(self, tag: TagState | Away, bucket: int, rows: Rows) -> _Offered:
         """What a bucket makes of rows that come; nothing is changed yet."""
-        came, held, at_most = len(rows), tag.buckets.get(bucket, ()), tag.limits.get(bucket)
+        came, held, at_most = len(rows), tag.parts(bucket), tag.limits.get(bucket)
         if at_most is not None:
             rows = taken(rows, below(rows["account"], at_most))
         fresh = _fresh(held, rows) if len(rows) else rows
@@ -423,36 +426,27 @@ class Monitor:
         self.state.clocks[delta.source] = delta.clock
         self.state.next = delta.next
         self.state.late.update(delta.late)
-        for hashtag, strings in delta.strings.items():
-            self._tag(hashtag).strings.update(strings)
-        for (hashtag, bucket), rows in delta.rows.items():
-            tag = self._tag(hashtag)
-            tag.put(bucket, rows)
-            self._holding.setdefault(bucket, set()).add(hashtag)
-            self._end_hour(bucket)
-            if tag.derived is not None:
-                tag.derived.take_in(tag.strings, rows)
+        tags, small = self.state.tags, self.rules.min_posts
+        for hashtag, parts in groupby(delta.rows.items(), key=_hashtag):
+            if hashtag not in tags:
+                self._slices.add(hashtag)
+            buckets = [(bucket, rows) for (_, bucket), rows in parts]
+            tags.take_in(hashtag, buckets, delta.strings.get(hashtag, {}), small)
         for (hashtag, bucket), cut in delta.cuts.items():
-            tag = self.state.tags[hashtag]
+            tag = tags[hashtag]
             if tag.derived is not None:
                 held = joined(tag.buckets[bucket])
                 gone = taken(held, ~below(held["account"], cut.limit))
                 tag.derived.uses.subtract(used(tag.strings, gone))
             tag.keep(bucket, cut.rows, cut.limit)
         for hashtag, keys in delta.forgotten.items():
-            self.state.tags[hashtag].forget(keys)
-        for hashtag, bucket in delta.buckets:
+            tags[hashtag].forget(keys)
+        for bucket, names in _by_bucket(delta.rows).items():
+            self._holding.setdefault(bucket, set()).update(names)
+            self._end_hour(bucket)
+        for bucket, names in _by_bucket(delta.buckets).items():
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
-            self._due.setdefault(hop, set()).add(hashtag)
-        for hashtag in dict.fromkeys(hashtag for hashtag, _ in delta.buckets):
-            self._put_away(hashtag)
-
-    def _tag(self, hashtag: str) -> TagState:
-        tag = self.state.tags.find(hashtag)
-        if tag is None:
-            tag = self.state.tags[hashtag] = TagState()
-            self._slices.add(hashtag)
-        return tag
+            self._due.setdefault(hop, set()).update(names)
 
     def _drop(self, hashtag: str) -> None:
         del self.state.tags[hashtag]
@@ -529,9 +523,10 @@ class Monitor:
         covered_ms = self.state.covered_ms
         if covered_ms is not None and hop_ms - self.rules.window_ms < covered_ms:
             return Outcome(hop_ms, (), self._closing(hop_ms, ()))
-        names = sorted(self._due.get(hop_ms, set()) | self._open)
+        tags, least = self.state.tags, self.rules.min_posts
+        due = (name for name in self._due.get(hop_ms, ()) if name in tags and not tags.is_small(name, least))
         outcomes = []
-        for name in names:
+        for name in sorted(self._open.union(due)):
             outcome = self._assess_tag(name, hop_ms)
             if outcome is not None:
                 outcomes.append(outcome)
@@ -573,9 +568,9 @@ class Monitor:
     def _of_hour(self, start_ms: int, end_ms: int) -> Iterator[Window]:
         buckets = range(start_ms, end_ms, self.rules.hop_ms)
         for name in sorted(set().union(*(self._holding.get(bucket, ()) for bucket in buckets))):
-            tag = self.state.tags.glance(name)
+            tag = self.state.tags.find(name) or _NO_TAG
             rows, share = _sampled(tag, joined(tag.within(start_ms, end_ms)), start_ms, end_ms)
-            texts = _group(tag, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
+            texts = _group(self.state.tags.glance(name), rows) if len(rows) >= LEAST_PAIRS else Texts.none()
             yield Window(name, start_ms, end_ms, rows, texts, sampled=share)
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
@@ -638,10 +633,9 @@ class Monitor:
         return (*self.sweep(), *self.pass_over())
 
     def _put_away(self, name: str) -> None:
-        """Keep a hashtag in less memory before long, if it is too small to be assessed."""
-        tags = self.state.tags
-        if name in tags:
-            (tags.idle if tags.count(name) < self.rules.min_posts else tags.busy)(name)
+        """Keep a hashtag in less memory, if it is too small to be assessed."""
+        if self.state.tags.count(name) < self.rules.min_posts:
+            self.state.tags.put_away(name)
 
     def _put_quiet_away(self, before_ms: int) -> None:
         """Keep the hashtags in less memory of which nothing is younger."""
@@ -664,15 +658,25 @@ class Monitor:
         In the order in which they leave, and of what leaves at once by hashtag, however many hops passed
         since the last time.
         """
-        return tuple(self._evict_tag(*leaving) for leaving in self._leaving(before_ms))
+        return tuple(
+            left
+            for at, name, buckets in self._leaving(before_ms)
+            for left in self._evict_tag(name, {at: buckets})
+        )
 
     def end(self) -> Iterator[Evicted]:
         """Drop everything, one hashtag after the other; of each what leaves first is first.
 
         As `evict` does, in another order: each hashtag need be made whole only once.
         """
-        for leaving in sorted(self._leaving(None), key=itemgetter(1)):
-            yield self._evict_tag(*leaving)
+        left_ms = {bucket: self.rules.leaves_ms(bucket) for bucket in sorted(self._holding)}
+        self._holding.clear()
+        for name in sorted(self.state.tags):
+            leaving: dict[int, list[int]] = {}
+            for bucket in sorted(self.state.tags[name].buckets):
+                leaving.setdefault(left_ms[bucket], []).append(bucket)
+            if leaving:
+                yield from self._evict_tag(name, leaving)
 
     def _leaving(self, before_ms: int | None) -> list[tuple[int, str, list[int]]]:
         """When which buckets of which hashtags leave, in this order; they count as held no more."""
@@ -719,19 +723,23 @@ class Monitor:
     def _pass_over(self, hop_ms: int, name: str, old: list[int]) -> Evicted:
         for bucket in old:
             self._holding[bucket].discard(name)
-        return replace(self._evict_tag(hop_ms, name, old), passed_over=True)
+        (left,) = self._evict_tag(name, {hop_ms: old})
+        return replace(left, passed_over=True)
 
-    def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
+    def _evict_tag(self, name: str, leaving: Mapping[int, list[int]]) -> Iterator[Evicted]:
+        """Drop buckets of a hashtag, given by when they leave."""
         tag = self.state.tags[name]
-        held = tag.pop(old)
-        rows = distinct(held)
-        strings = {k: tag.strings[k] for k in keys_of([rows]) if k in tag.strings}
-        forgotten = tuple(tag.leave(held))
+        gone = [tag.pop(old) for old in leaving.values()]
+        strings: Mapping[int, str] = tag.strings
+        if tag.buckets:
+            strings = {k: strings[k] for k in keys_of(gone) if k in strings}
+        forgotten = tag.leave(gone)
         if not tag.buckets and tag.alert is None:
             self._drop(name)
         else:
             self._put_away(name)
-        return Evicted(left_ms, name, rows, strings, tuple(old), forgotten)
+        for (left_ms, old), rows, keys in zip(leaving.items(), gone, forgotten, strict=True):
+            yield Evicted(left_ms, name, distinct(rows), strings, tuple(old), tuple(keys))
 
 
 def lockstep(monitors: Sequence[Monitor]) -> Iterator[tuple[Monitor, Outcome]]:
@@ -792,6 +800,18 @@ def _pieces(
         )
 
 
+def _hashtag(entry: tuple[tuple[str, int], object]) -> str:
+    return entry[0][0]
+
+
+def _by_bucket(buckets: Iterable[tuple[str, int]]) -> dict[int, list[str]]:
+    """The hashtags by bucket."""
+    out: dict[int, list[str]] = {}
+    for hashtag, bucket in buckets:
+        out.setdefault(bucket, []).append(hashtag)
+    return out
+
+
 def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
     """The rows, each once, that are not held already with the same values.
 
@@ -819,7 +839,7 @@ class _Offered(NamedTuple):
     gone: Rows = _NO_ROWS
 
 
-def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Rows, float]:
+def _sampled(tag: TagState | Away, rows: Rows, start_ms: int, end_ms: int) -> tuple[Rows, float]:
     """The rows of a span, distinct, of the accounts that all its buckets keep; and these accounts' share.
 
     One limit for all buckets, or accounts would be torn apart.
