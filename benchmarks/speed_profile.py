@@ -49,7 +49,7 @@ STEPS: Final = (
     ("write", "streams.scan_part", "assessment_json"),
     ("write", "streams.scan_part", "alert_json"),
     ("write", "streams.scan_part", "posts_text"),
-    ("write", "streams.scan_part", "accounts_texts"),
+    ("write", "streams.scan_part", "accounts_text"),
     ("write", "streams.scan_output", "Files.put"),
     ("write", "streams.scan_output", "Files.alerts"),
 )

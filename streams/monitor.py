@@ -207,7 +207,7 @@ class Evicted:
         The multiple of `SWEEP_MS` at which they left the last window they can be part of; where they were
         passed over, the hop at which there were too many small hashtags.
     strings : mapping
-        What the rows stand for, and of what left with them.
+        What the rows stand for; all that the hashtag held if it holds no more.
     forgotten : tuple of int
         Fingerprints that no row stands for any more.
     passed_over : bool
@@ -219,7 +219,7 @@ class Evicted:
     rows: Rows
     strings: Mapping[int, str]
     buckets: tuple[int, ...]
-    forgotten: tuple[int, ...]
+    forgotten: tuple[int, ...] = ()
     passed_over: bool = False
 
 
@@ -395,6 +395,8 @@ class Monitor:
     def _offer(self, tag: TagState | Away, bucket: int, rows: Rows) -> _Offered:
         """What a bucket makes of rows that come; nothing is changed yet."""
         came, held, at_most = len(rows), tag.parts(bucket), tag.limits.get(bucket)
+        if came == 1 and not held and at_most is None:
+            return _Offered(rows, 0)
         if at_most is not None:
             rows = taken(rows, below(rows["account"], at_most))
         fresh = _fresh(held, rows) if len(rows) else rows
@@ -658,25 +660,31 @@ class Monitor:
         In the order in which they leave, and of what leaves at once by hashtag, however many hops passed
         since the last time.
         """
-        return tuple(
-            left
-            for at, name, buckets in self._leaving(before_ms)
-            for left in self._evict_tag(name, {at: buckets})
-        )
+        return tuple(self._evict_tag(*leaving) for leaving in self._leaving(before_ms))
 
-    def end(self) -> Iterator[Evicted]:
-        """Drop everything, one hashtag after the other; of each what leaves first is first.
+    def end(self, name: str) -> tuple[Evicted, ...]:
+        """Drop all rows of a hashtag, of which nothing may be held; what leaves first is first.
 
-        As `evict` does, in another order: each hashtag need be made whole only once.
+        As `evict` does of all hashtags, but each need be made whole only once; which strings are forgotten
+        with which rows is not said.
         """
-        left_ms = {bucket: self.rules.leaves_ms(bucket) for bucket in sorted(self._holding)}
-        self._holding.clear()
-        for name in sorted(self.state.tags):
-            leaving: dict[int, list[int]] = {}
-            for bucket in sorted(self.state.tags[name].buckets):
-                leaving.setdefault(left_ms[bucket], []).append(bucket)
-            if leaving:
-                yield from self._evict_tag(name, leaving)
+        if name not in self.state.tags:
+            return ()
+        tag = self.state.tags[name]
+        leaving: dict[int, list[int]] = {}
+        for bucket in sorted(tag.buckets):
+            self._holding[bucket].discard(name)
+            leaving.setdefault(self.rules.leaves_ms(bucket), []).append(bucket)
+        strings = tag.strings
+        left = [
+            Evicted(left_ms, name, distinct(tag.pop(old)), strings, tuple(old))
+            for left_ms, old in leaving.items()
+        ]
+        if tag.alert is None:
+            self._drop(name)
+        else:
+            tag.leave(_NO_ROWS)
+        return tuple(left)
 
     def _leaving(self, before_ms: int | None) -> list[tuple[int, str, list[int]]]:
         """When which buckets of which hashtags leave, in this order; they count as held no more."""
@@ -723,23 +731,21 @@ class Monitor:
     def _pass_over(self, hop_ms: int, name: str, old: list[int]) -> Evicted:
         for bucket in old:
             self._holding[bucket].discard(name)
-        (left,) = self._evict_tag(name, {hop_ms: old})
-        return replace(left, passed_over=True)
+        return replace(self._evict_tag(hop_ms, name, old), passed_over=True)
 
-    def _evict_tag(self, name: str, leaving: Mapping[int, list[int]]) -> Iterator[Evicted]:
-        """Drop buckets of a hashtag, given by when they leave."""
+    def _evict_tag(self, left_ms: int, name: str, old: list[int]) -> Evicted:
         tag = self.state.tags[name]
-        gone = [tag.pop(old) for old in leaving.values()]
+        held = tag.pop(old)
+        rows = distinct(held)
         strings: Mapping[int, str] = tag.strings
         if tag.buckets:
-            strings = {k: strings[k] for k in keys_of(gone) if k in strings}
-        forgotten = tag.leave(gone)
+            strings = {k: strings[k] for k in keys_of([rows]) if k in strings}
+        forgotten = tuple(tag.leave(held))
         if not tag.buckets and tag.alert is None:
             self._drop(name)
         else:
             self._put_away(name)
-        for (left_ms, old), rows, keys in zip(leaving.items(), gone, forgotten, strict=True):
-            yield Evicted(left_ms, name, distinct(rows), strings, tuple(old), tuple(keys))
+        return Evicted(left_ms, name, rows, strings, tuple(old), forgotten)
 
 
 def lockstep(monitors: Sequence[Monitor]) -> Iterator[tuple[Monitor, Outcome]]:

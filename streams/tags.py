@@ -19,7 +19,7 @@ import numpy as np
 
 from detectors.alert import Alert
 from detectors.near_text import TextIndex
-from detectors.table import ROW, Rows, joined
+from detectors.table import ROW, Rows, fields, joined
 from streams.packets import STRING_FIELDS
 
 _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
@@ -129,41 +129,19 @@ class TagState:
         uses, lost = self.uses(), Counter(used(self.strings, gone))
         return sorted(key for key, times in lost.items() if uses[key] + more.get(key, 0) == times)
 
-    def leave(self, gone: Sequence[Rows]) -> list[list[int]]:
-        """Drop the strings of rows that are in no bucket any more, as far as no other row stands for them.
-
-        Parameters
-        ----------
-        gone : sequence of Rows
-            In the order in which they leave.
-
-        Returns
-        -------
-        list of list of int
-            Of each part the strings that no row stands for once it is gone; sorted.
-        """
-        if self.derived is not None and self.buckets:
-            return [self._uncount(rows) for rows in gone]
-        stay = keys_of(rows for parts in self.buckets.values() for rows in parts)
-        lost = self.strings.keys() - stay
-        by_part = list[list[int]]()
-        for rows in reversed(gone[1:]):
-            last = lost & keys_of([rows])
-            lost -= last
-            by_part.append(sorted(last))
-        by_part.append(sorted(lost))
-        if self.buckets:
-            for keys in by_part:
-                self.forget(keys)
-        else:
+    def leave(self, gone: Rows) -> list[int]:
+        """Drop the strings that rows stood for which are in no bucket any more, and no other does; sorted."""
+        if not self.buckets:
+            keys = sorted(self.strings)
             self.strings, self.derived = {}, None
-        return by_part[::-1]
-
-    def _uncount(self, gone: Rows) -> list[int]:
-        assert self.derived is not None
-        less = Counter(used(self.strings, gone))
-        self.derived.uses.subtract(less)
-        keys = sorted(key for key in less if not self.derived.uses[key])
+            return keys
+        if self.derived is None:
+            lost = self.strings.keys() - keys_of([self.rows()])
+        else:
+            less = Counter(used(self.strings, gone))
+            self.derived.uses.subtract(less)
+            lost = {key for key in less if not self.derived.uses[key]}
+        keys = sorted(lost)
         self.forget(keys)
         return keys
 
@@ -346,14 +324,7 @@ class Away:
         return tag
 
 
-_KEYS: Final = Struct(
-    "<"
-    + "".join(
-        "Q" if name in STRING_FIELDS else f"{kind.itemsize}x"
-        for name, (kind, *_) in (ROW.fields or {}).items()
-    )
-)
-"""Of the bytes of a row what may stand for a string."""
+_KEYS: Final = fields(*STRING_FIELDS)
 
 
 def _keys(rows: Rows) -> Iterator[int]:

@@ -141,24 +141,6 @@ def test_what_is_whole_and_small_is_put_away_with_the_next_post() -> None:
     assert plain(tags["ferry"]) == plain(tags["toll"])
 
 
-def test_strings_leave_with_the_last_row_that_stands_for_them() -> None:
-    texts = ["late again", "not late", "late again", "gone", "not late"]
-    rows, strings = table(post(n, n, 60 * n, text) for n, text in enumerate(texts))
-    by_text = {text: key for key, text in strings.items()}
-    for derived in (False, True):
-        for buckets, lost in (((0, 1, 2, 3), [[], [], ["late again"], ["gone"]]), ((2, 3, 0, 1), None)):
-            tag = TagState({n: [rows[n : n + 1]] for n in range(5)}, strings=dict(strings))
-            if derived:
-                tag.derive()
-            gone = tag.leave([tag.pop([n]) for n in buckets])
-            told = [[text for text in texts[:4:] if by_text[text] in keys] for keys in gone]
-            if lost is not None:
-                assert [sorted(set(one)) for one in told] == lost
-            assert all(keys == sorted(keys) for keys in gone)
-            assert set(tag.strings) == set(strings) - {key for keys in gone for key in keys}
-            assert set(tag.strings) <= keys_of([tag.rows()])
-
-
 def test_a_hashtag_counts_its_rows_as_they_come_and_go() -> None:
     rows, _ = table(post(n, n, 60 * n, f"the ferry number {n} is late again") for n in range(5))
     tag = TagState({0: [rows[:1], rows[1:2]]})
