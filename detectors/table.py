@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from functools import cached_property
-from operator import lt
 from struct import Struct
 
 import numpy as np
@@ -149,7 +148,7 @@ _PLACE = fields("post", "time_ms")
 def _in_order(rows: Rows) -> bool:
     """Whether rows are distinct by post and in the order of their time and then their post."""
     places = [(time_ms, post) for post, time_ms in _PLACE.iter_unpack(rows.tobytes())]
-    return all(map(lt, places, places[1:])) and len({post for _, post in places}) == len(places)
+    return places == sorted(places) and len({post for _, post in places}) == len(places)
 
 
 @dataclass(frozen=True, slots=True)
