@@ -577,12 +577,14 @@ class Monitor:
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
         start_ms, tags = hop_ms - self.rules.window_ms, self.state.tags
-        if name not in tags:
+        found = tags.find(name)
+        if found is None:
             return None
-        if name not in self._open and not tags.limits(name) and not self._enough(name, start_ms, hop_ms):
+        parts = found.within(start_ms, hop_ms)
+        if name not in self._open and not found.limits and sum(map(len, parts)) < self.rules.min_posts:
             return None
         tag = tags[name]
-        rows, share = _sampled(tag, joined(tag.within(start_ms, hop_ms)), start_ms, hop_ms)
+        rows, share = _sampled(tag, joined(parts), start_ms, hop_ms)
         if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
         window = Window(name, start_ms, hop_ms, rows, _group(tag, rows), tag.strings, share)
@@ -602,14 +604,6 @@ class Monitor:
             campaigns=past.campaigns,
         )
         return TagOutcome(window, assessment, alert, reason)
-
-    def _enough(self, name: str, start_ms: int, end_ms: int) -> bool:
-        """Whether a hashtag holds as many rows of a span as are assessed; most hold fewer in all."""
-        tags, least = self.state.tags, self.rules.min_posts
-        if tags.count(name) < least:
-            return False
-        sizes = tags.sizes(name).items()
-        return sum([size for bucket, size in sizes if start_ms <= bucket < end_ms]) >= least
 
     def close(self, outcome: Outcome) -> tuple[Evicted, ...]:
         """Keep what a hop decided, after it was told and stored; gives the rows that are held no more."""
