@@ -46,6 +46,7 @@ STEPS: Final = (
     ("sum up hours", "streams.monitor", "Monitor.hour"),
     ("find what is due", "streams.monitor", "Monitor.assess"),
     ("drop rows", "streams.monitor", "Monitor.close"),
+    ("drop rows", "streams.monitor", "Monitor.end"),
     ("write", "streams.scan_part", "assessment_json"),
     ("write", "streams.scan_part", "alert_json"),
     ("write", "streams.scan_part", "posts_text"),
