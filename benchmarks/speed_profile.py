@@ -46,10 +46,11 @@ STEPS: Final = (
     ("sum up hours", "streams.monitor", "Monitor.hour"),
     ("find what is due", "streams.monitor", "Monitor.assess"),
     ("drop rows", "streams.monitor", "Monitor.close"),
+    ("drop rows", "streams.monitor", "Monitor.end"),
     ("write", "streams.scan_part", "assessment_json"),
     ("write", "streams.scan_part", "alert_json"),
     ("write", "streams.scan_part", "posts_text"),
-    ("write", "streams.scan_part", "accounts_texts"),
+    ("write", "streams.scan_part", "accounts_text"),
     ("write", "streams.scan_output", "Files.put"),
     ("write", "streams.scan_output", "Files.alerts"),
 )

@@ -194,8 +194,10 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
     gaps: list[Cells] = []
     rates: list[int] = []
     for window, coordinated in windows:
-        if len(window) == 1 and not coordinated.size:  # most hashtags, where there are many
-            profiles.append(window.rows)
+        if not coordinated.size and len(window) <= MOST_ACCOUNTS and _each_once(window):
+            profiles.append(window.rows)  # most hashtags, where there are many
+            if len(window.texts.fingerprint):
+                rates += _rate(window, coordinated)
             continue
         ordinary = ~window.chosen(coordinated)
         if not ordinary.any():
@@ -220,6 +222,11 @@ def count(windows: Iterable[tuple[Window, Keys]]) -> Sums:
         gaps=Tally.of(gap_cell(np.concatenate(gaps))) if gaps else Tally(),
         copies=(len(rates), sum(rates), sum(rate * rate // RATE_UNIT for rate in rates)),
     )
+
+
+def _each_once(window: Window) -> bool:
+    """Whether no account has two rows."""
+    return len(set(window.rows["account"].tolist())) == len(window)
 
 
 def _gaps(window: Window, accounts: Mask) -> Cells:

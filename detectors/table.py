@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from functools import cached_property
+from struct import Struct
 from typing import cast
 
 import numpy as np
@@ -51,6 +52,22 @@ ROW = np.dtype(
 """Packed, little-endian, 107 bytes. A value counts only if its `Flag` says it is known."""
 
 _BYTES = np.dtype((np.void, ROW.itemsize))
+
+_CODES = {"u1": "B", "u2": "H", "u4": "I", "i4": "i", "u8": "Q", "i8": "q"}
+
+
+def fields(*names: str) -> Struct:
+    """What reads some fields from the bytes of rows, in the order of `ROW` whatever that of the names.
+
+    Of a few rows in a third of the time that numpy takes to do it field by field.
+
+    >>> fields("post", "kind").size == ROW.itemsize
+    True
+    """
+    codes = ((name, ROW[name]) for name in ROW.names or ())
+    return Struct(
+        "<" + "".join(_CODES[kind.str[1:]] if name in names else f"{kind.itemsize}x" for name, kind in codes)
+    )
 
 
 class Kind(IntEnum):
@@ -112,7 +129,7 @@ def distinct(rows: Rows) -> Rows:
     Where one post came with different values (its likes grew between two deliveries), the row with the
     smallest bytes stays: any choice that does not depend on arrival would do.
     """
-    if len(rows) < 2:
+    if len(rows) < 2 or (len(rows) <= _FEW and _in_order(rows)):
         return rows
     ordered = taken(rows, np.lexsort((rows["post"], rows["time_ms"])))
     if distinct_keys(ordered["post"]).size == len(ordered):
@@ -121,6 +138,18 @@ def distinct(rows: Rows) -> Rows:
     by_bytes = rows[np.lexsort(raw.T[::-1])]
     kept = by_bytes[first_places(by_bytes["post"])]
     return kept[np.lexsort((kept["post"], kept["time_ms"]))]
+
+
+_FEW = 32
+"""Of so many rows it is quicker to look whether they are in order than to sort them."""
+
+_PLACE = fields("post", "time_ms")
+
+
+def _in_order(rows: Rows) -> bool:
+    """Whether rows are distinct by post and in the order of their time and then their post."""
+    places = [(time_ms, post) for post, time_ms in _PLACE.iter_unpack(rows.tobytes())]
+    return places == sorted(places) and len({post for _, post in places}) == len(places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.assessment import Assessment
 from detectors.finding import Verdict
 from detectors.keys import Keys, first_places, sorted_among, valued
-from detectors.table import Flag
+from detectors.table import Flag, fields
 from streams.monitor import Evicted
 
 
-@dataclass(slots=True)
-class AccountLine:
+class AccountLine(msgspec.Struct, gc=False, array_like=True):
     """One account under one hashtag; `score` is None unless it is held to be coordinated."""
 
     id: str
@@ -25,6 +25,11 @@ class AccountLine:
     created_day: int | None
     posts: int = 0
     score: float | None = None
+
+
+_Lines = dict[int, AccountLine]
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_LINES: Final = msgspec.msgpack.Decoder(_Lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class _Said:
 _NOTHING: Final = _Said()
 _UNMARKED: Final = -1
 
+_ACCOUNT: Final = fields("account", "handle", "created_day", "flags")
+_CREATED_KNOWN: Final = int(Flag.CREATED_KNOWN)
+
 
 class Ledger:
     """Marks of posts and accounts by hashtag.
@@ -68,7 +76,7 @@ class Ledger:
         self._reasons: dict[str, int] = {}
         self._scores: dict[str, _Said] = {}
         self._groups: dict[str, dict[int, str]] = {}
-        self._accounts: dict[str, dict[int, AccountLine]] = {}
+        self._accounts: dict[str, _Lines | bytes] = {}
 
     def mark(self, assessment: Assessment) -> None:
         """Take over what an assessment under a firing alert says."""
@@ -129,17 +137,12 @@ class Ledger:
 
         Their accounts are counted.
         """
-        lines = self._accounts.setdefault(left.hashtag, {})
-        rows = left.rows
-        known = ((rows["flags"] & int(Flag.CREATED_KNOWN)) > 0).tolist()
-        for i, (key, handle, day) in enumerate(
-            zip(rows["account"].tolist(), rows["handle"].tolist(), rows["created_day"].tolist(), strict=True)
-        ):
-            line = lines.get(key)
+        lines, rows = self._lines(left.hashtag), left.rows
+        for account, handle, day, flags in _ACCOUNT.iter_unpack(rows.tobytes()):
+            line = lines.get(account)
             if line is None:
-                line = lines[key] = AccountLine(
-                    left.strings.get(key, str(key)), left.strings.get(handle, ""), day if known[i] else None
-                )
+                id, name = left.strings.get(account, str(account)), left.strings.get(handle, "")
+                line = lines[account] = AccountLine(id, name, day if flags & _CREATED_KNOWN else None)
             line.posts += 1
         if (marks := self._marks.get(left.hashtag)) is None:
             return [None] * len(rows)
@@ -148,11 +151,29 @@ class Ledger:
         numbers = marks.of(posts, _UNMARKED).tolist()
         return [None if number == _UNMARKED else names[number] for number in numbers]
 
-    def accounts(self) -> Iterator[tuple[str, list[AccountLine]]]:
-        """The accounts of every hashtag; coordinated ones first, then by falling number of posts."""
-        for hashtag in sorted(self._accounts):
-            lines = self._accounts[hashtag]
-            scores = self._scores.get(hashtag, _NOTHING)
-            for key, score in zip(scores.keys.tolist(), scores.values.tolist(), strict=True):
-                lines[key].score = score
-            yield hashtag, sorted(lines.values(), key=lambda a: (a.score is None, -a.posts, a.id))
+    def _lines(self, hashtag: str) -> _Lines:
+        held = self._accounts.get(hashtag)
+        if not isinstance(held, dict):
+            held = self._accounts[hashtag] = {} if held is None else _LINES.decode(held)
+        return held
+
+    def put_away(self, hashtag: str) -> None:
+        """Keep the accounts of a hashtag in less memory until more of its posts are settled."""
+        if isinstance(lines := self._accounts.get(hashtag), dict):
+            self._accounts[hashtag] = _ENCODE(lines)
+
+    def hashtags(self) -> Iterator[str]:
+        """All whose accounts are held."""
+        return iter(self._accounts)
+
+    def accounts(self, hashtag: str) -> list[AccountLine]:
+        """The accounts of a hashtag, which are held no more.
+
+        Coordinated ones first, then by falling number of posts.
+        """
+        lines = self._lines(hashtag)
+        del self._accounts[hashtag]
+        scores = self._scores.get(hashtag, _NOTHING)
+        for key, score in zip(scores.keys.tolist(), scores.values.tolist(), strict=True):
+            lines[key].score = score
+        return sorted(lines.values(), key=lambda a: (a.score is None, -a.posts, a.id))

@@ -15,7 +15,7 @@ The caller keeps to one order, and so the state on disk never falls behind what 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
@@ -39,7 +39,7 @@ from detectors.text import fingerprint
 from streams.packets import Packet
 from streams.periods import PERIOD_MS, Closing, Periods
 from streams.slices import Slices
-from streams.tags import Tags, TagState, keys_of, used
+from streams.tags import Away, Tags, TagState, keys_of, used
 from streams.watermark import Clocks, SourceClock
 
 SWEEP_MS: Final = 600_000
@@ -211,6 +211,8 @@ class Evicted:
     left_ms : int
         The multiple of `SWEEP_MS` at which they left the last window they can be part of; where they were
         passed over, the hop at which there were too many small hashtags.
+    strings : mapping
+        What the rows stand for; all that the hashtag held if it holds no more.
     forgotten : tuple of int
         Fingerprints that no row stands for any more.
     passed_over : bool
@@ -222,7 +224,7 @@ class Evicted:
     rows: Rows
     strings: Mapping[int, str]
     buckets: tuple[int, ...]
-    forgotten: tuple[int, ...]
+    forgotten: tuple[int, ...] = ()
     passed_over: bool = False
 
 
@@ -328,6 +330,7 @@ class Monitor:
         strings: dict[str, dict[int, str]] = {}
         forgotten: dict[str, list[int]] = {}
         expired = left_out = cut_rows = 0
+        came = packet.strings
         for hashtag, pieces in _pieces(packet, expected, self.rules.hop_ms):
             tag = self.state.tags.find(hashtag) or _NO_TAG
             parts, gone = list[Rows](), list[Rows]()
@@ -343,12 +346,12 @@ class Monitor:
                 if offered.cut is not None:
                     cuts[hashtag, bucket] = offered.cut
                     gone.append(offered.gone)
-            known, came = tag.strings, packet.strings
-            if new := {key: came[key] for key in keys_of(parts) if key in came and key not in known}:
+            if new := {key: came[key] for key in tag.unknown(keys_of(parts)) if key in came}:
                 strings[hashtag] = new
             if gone:
-                more = Counter(used(tag.strings, joined(parts)))
-                forgotten[hashtag] = tag.unused(joined(gone), more)
+                held = self.state.tags.glance(hashtag) if hashtag in self.state.tags else _NO_TAG
+                more = Counter(used(held.strings, joined(parts)))
+                forgotten[hashtag] = held.unused(joined(gone), more)
             cut_rows += sum(map(len, gone))
         late = [key for key in dict.fromkeys((*rows, *cuts)) if self._is_late(key[1])]
         stored = sum(map(len, rows.values()))
@@ -394,9 +397,11 @@ class Monitor:
     def _following_ms(self) -> int:
         return (self.state.assessed_ms or 0) + self.rules.hop_ms
 
-    def _offer(self, tag: TagState, bucket: int, rows: Rows) -> _Offered:
+    def _offer(self, tag: TagState | Away, bucket: int, rows: Rows) -> _Offered:
         """What a bucket makes of rows that come; nothing is changed yet."""
-        came, held, at_most = len(rows), tag.buckets.get(bucket, ()), tag.limits.get(bucket)
+        came, held, at_most = len(rows), tag.parts(bucket), tag.limits.get(bucket)
+        if came == 1 and not held and at_most is None:
+            return _Offered(rows, 0)
         if at_most is not None:
             rows = taken(rows, below(rows["account"], at_most))
         fresh = _fresh(held, rows) if len(rows) else rows
@@ -428,36 +433,27 @@ class Monitor:
         self.state.clocks[delta.source] = delta.clock
         self.state.next = delta.next
         self.state.late.update(delta.late)
-        for hashtag, strings in delta.strings.items():
-            self._tag(hashtag).strings.update(strings)
-        for (hashtag, bucket), rows in delta.rows.items():
-            tag = self._tag(hashtag)
-            tag.put(bucket, rows)
-            self._holding.setdefault(bucket, set()).add(hashtag)
-            self._end_hour(bucket)
-            if tag.derived is not None:
-                tag.derived.take_in(tag.strings, rows)
+        tags, small = self.state.tags, self.rules.min_posts
+        for hashtag, parts in groupby(delta.rows.items(), key=_hashtag):
+            if hashtag not in tags:
+                self._slices.add(hashtag)
+            buckets = [(bucket, rows) for (_, bucket), rows in parts]
+            tags.take_in(hashtag, buckets, delta.strings.get(hashtag, {}), small)
         for (hashtag, bucket), cut in delta.cuts.items():
-            tag = self.state.tags[hashtag]
+            tag = tags[hashtag]
             if tag.derived is not None:
                 held = joined(tag.buckets[bucket])
                 gone = taken(held, ~below(held["account"], cut.limit))
                 tag.derived.uses.subtract(used(tag.strings, gone))
             tag.keep(bucket, cut.rows, cut.limit)
         for hashtag, keys in delta.forgotten.items():
-            self.state.tags[hashtag].forget(keys)
-        for hashtag, bucket in delta.buckets:
+            tags[hashtag].forget(keys)
+        for bucket, names in _by_bucket(delta.rows).items():
+            self._holding.setdefault(bucket, set()).update(names)
+            self._end_hour(bucket)
+        for bucket, names in _by_bucket(delta.buckets).items():
             hop = self._following_ms() if self._is_late(bucket) else bucket + self.rules.hop_ms
-            self._due.setdefault(hop, set()).add(hashtag)
-        for hashtag in dict.fromkeys(hashtag for hashtag, _ in delta.buckets):
-            self._put_away(hashtag)
-
-    def _tag(self, hashtag: str) -> TagState:
-        tag = self.state.tags.find(hashtag)
-        if tag is None:
-            tag = self.state.tags[hashtag] = TagState()
-            self._slices.add(hashtag)
-        return tag
+            self._due.setdefault(hop, set()).update(names)
 
     def _drop(self, hashtag: str) -> None:
         del self.state.tags[hashtag]
@@ -537,9 +533,10 @@ class Monitor:
         covered_ms = self.state.covered_ms
         if covered_ms is not None and hop_ms - self.rules.window_ms < covered_ms:
             return Outcome(hop_ms, (), self._closing(hop_ms, ()))
-        names = sorted(self._due.get(hop_ms, set()) | self._open)
+        tags, least = self.state.tags, self.rules.min_posts
+        due = (name for name in self._due.get(hop_ms, ()) if name in tags and not tags.is_small(name, least))
         outcomes = []
-        for name in names:
+        for name in sorted(self._open.union(due)):
             outcome = self._assess_tag(name, hop_ms)
             if outcome is not None:
                 outcomes.append(outcome)
@@ -581,21 +578,23 @@ class Monitor:
     def _of_hour(self, start_ms: int, end_ms: int) -> Iterator[Window]:
         buckets = range(start_ms, end_ms, self.rules.hop_ms)
         for name in sorted(set().union(*(self._holding.get(bucket, ()) for bucket in buckets))):
-            tag = self.state.tags.glance(name)
+            tag = self.state.tags.find(name) or _NO_TAG
             rows, share = _sampled(tag, joined(tag.within(start_ms, end_ms)), start_ms, end_ms)
-            texts = _group(tag, rows) if len(rows) >= LEAST_PAIRS else Texts.none()
+            texts = _group(self.state.tags.glance(name), rows) if len(rows) >= LEAST_PAIRS else Texts.none()
             yield Window(name, start_ms, end_ms, rows, texts, sampled=share)
 
     def _assess_tag(self, name: str, hop_ms: int) -> TagOutcome | None:
         start_ms, tags = hop_ms - self.rules.window_ms, self.state.tags
-        if name not in tags:
+        found = tags.find(name)
+        if found is None:
             return None
-        if name not in self._open and not tags.limits(name) and not self._enough(name, start_ms, hop_ms):
+        parts = found.within(start_ms, hop_ms)
+        if name not in self._open and not found.limits and sum(map(len, parts)) < self.rules.min_posts:
             return None
         tag = tags[name]
         if tag.count >= LARGE_ROWS:
             forget()
-        rows, share = _sampled(tag, joined(tag.within(start_ms, hop_ms)), start_ms, hop_ms)
+        rows, share = _sampled(tag, joined(parts), start_ms, hop_ms)
         if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
         window = Window(name, start_ms, hop_ms, rows, _group(tag, rows), tag.strings, share)
@@ -615,14 +614,6 @@ class Monitor:
             campaigns=past.campaigns,
         )
         return TagOutcome(window, assessment, alert, reason)
-
-    def _enough(self, name: str, start_ms: int, end_ms: int) -> bool:
-        """Whether a hashtag holds as many rows of a span as are assessed; most hold fewer in all."""
-        tags, least = self.state.tags, self.rules.min_posts
-        if tags.count(name) < least:
-            return False
-        sizes = tags.sizes(name).items()
-        return sum([size for bucket, size in sizes if start_ms <= bucket < end_ms]) >= least
 
     def close(self, outcome: Outcome) -> tuple[Evicted, ...]:
         """Keep what a hop decided, after it was told and stored; gives the rows that are held no more."""
@@ -648,10 +639,9 @@ class Monitor:
         return (*self.sweep(), *self.pass_over())
 
     def _put_away(self, name: str) -> None:
-        """Keep a hashtag in less memory before long, if it is too small to be assessed."""
-        tags = self.state.tags
-        if name in tags:
-            (tags.idle if tags.count(name) < self.rules.min_posts else tags.busy)(name)
+        """Keep a hashtag in less memory, if it is too small to be assessed."""
+        if self.state.tags.count(name) < self.rules.min_posts:
+            self.state.tags.put_away(name)
 
     def _put_quiet_away(self, before_ms: int) -> None:
         """Keep the hashtags in less memory of which nothing is younger."""
@@ -676,13 +666,29 @@ class Monitor:
         """
         return tuple(self._evict_tag(*leaving) for leaving in self._leaving(before_ms))
 
-    def end(self) -> Iterator[Evicted]:
-        """Drop everything, one hashtag after the other; of each what leaves first is first.
+    def end(self, name: str) -> tuple[Evicted, ...]:
+        """Drop all rows of a hashtag, of which nothing may be held; what leaves first is first.
 
-        As `evict` does, in another order: each hashtag need be made whole only once.
+        As `evict` does of all hashtags, but each need be made whole only once; which strings are forgotten
+        with which rows is not said.
         """
-        for leaving in sorted(self._leaving(None), key=itemgetter(1)):
-            yield self._evict_tag(*leaving)
+        if name not in self.state.tags:
+            return ()
+        tag = self.state.tags[name]
+        leaving: dict[int, list[int]] = {}
+        for bucket in sorted(tag.buckets):
+            self._holding[bucket].discard(name)
+            leaving.setdefault(self.rules.leaves_ms(bucket), []).append(bucket)
+        strings = tag.strings
+        left = [
+            Evicted(left_ms, name, distinct(tag.pop(old)), strings, tuple(old))
+            for left_ms, old in leaving.items()
+        ]
+        if tag.alert is None:
+            self._drop(name)
+        else:
+            tag.leave(_NO_ROWS)
+        return tuple(left)
 
     def _leaving(self, before_ms: int | None) -> list[tuple[int, str, list[int]]]:
         """When which buckets of which hashtags leave, in this order; they count as held no more."""
@@ -735,7 +741,9 @@ class Monitor:
         tag = self.state.tags[name]
         held = tag.pop(old)
         rows = distinct(held)
-        strings = {k: tag.strings[k] for k in keys_of([rows]) if k in tag.strings}
+        strings: Mapping[int, str] = tag.strings
+        if tag.buckets:
+            strings = {k: strings[k] for k in keys_of([rows]) if k in strings}
         forgotten = tuple(tag.leave(held))
         if not tag.buckets and tag.alert is None:
             self._drop(name)
@@ -802,6 +810,18 @@ def _pieces(
         )
 
 
+def _hashtag(entry: tuple[tuple[str, int], object]) -> str:
+    return entry[0][0]
+
+
+def _by_bucket(buckets: Iterable[tuple[str, int]]) -> dict[int, list[str]]:
+    """The hashtags by bucket."""
+    out: dict[int, list[str]] = {}
+    for hashtag, bucket in buckets:
+        out.setdefault(bucket, []).append(hashtag)
+    return out
+
+
 def _fresh(held: Sequence[Rows], rows: Rows) -> Rows:
     """The rows, each once, that are not held already with the same values.
 
@@ -829,7 +849,7 @@ class _Offered(NamedTuple):
     gone: Rows = _NO_ROWS
 
 
-def _sampled(tag: TagState, rows: Rows, start_ms: int, end_ms: int) -> tuple[Rows, float]:
+def _sampled(tag: TagState | Away, rows: Rows, start_ms: int, end_ms: int) -> tuple[Rows, float]:
     """The rows of a span, distinct, of the accounts that all its buckets keep; and these accounts' share.
 
     One limit for all buckets, or accounts would be torn apart.

@@ -456,4 +456,4 @@ def _items(outcome: Outcome) -> list[Item]:
 
 
 def _rows_held(state: PartitionState) -> int:
-    return sum(state.tags.glance(name).count for name in state.tags)
+    return sum(map(state.tags.count, state.tags))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import heapq
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import IO, Final
 
 import msgspec
 
-from detectors.table import DAY_MS
+from detectors.table import DAY_MS, fields
 from streams.clock import iso
 from streams.ledger import Ledger
 from streams.monitor import Evicted
@@ -46,44 +46,56 @@ Put = Callable[[str, Place, str], None]
 
 def posts_text(left: Evicted, ledger: Ledger) -> str:
     """Lines of posts that no later window holds; what is said of them is final."""
-    reasons = ledger.settle(left)
-    prints = zip(left.rows["post"].tolist(), left.rows["text"].tolist(), reasons, strict=True)
+    hashtag, strings = _cell(left.hashtag), left.strings
+    prints = zip(_POST.iter_unpack(left.rows.tobytes()), ledger.settle(left), strict=True)
     return _lines(
         (
-            _cell(left.strings.get(key, str(key))),
-            _cell(left.hashtag),
+            _cell(strings.get(key, str(key))),
+            hashtag,
             int(reason is not None),
             ledger.group(left.hashtag, text),
             reason or "",
         )
-        for key, text, reason in prints
+        for (key, text), reason in prints
     )
 
 
-def accounts_texts(ledger: Ledger) -> Iterator[tuple[str, str]]:
-    """Each hashtag, and the lines of its accounts: coordinated ones and busy ones first."""
-    for hashtag, accounts in ledger.accounts():
-        yield (
-            hashtag,
-            _lines(
-                (
-                    _cell(account.id),
-                    _cell(account.handle),
-                    _cell(hashtag),
-                    int(account.score is not None),
-                    account.posts,
-                    "" if account.score is None else f"{account.score:.3f}",
-                    "" if account.created_day is None else iso(account.created_day * DAY_MS),
-                )
-                for account in accounts
-            ),
+def accounts_text(hashtag: str, ledger: Ledger) -> str:
+    """Lines of the accounts of a hashtag: coordinated ones and busy ones first."""
+    name = _cell(hashtag)
+    return _lines(
+        (
+            _cell(account.id),
+            _cell(account.handle),
+            name,
+            int(account.score is not None),
+            account.posts,
+            "" if account.score is None else f"{account.score:.3f}",
+            "" if account.created_day is None else _day(account.created_day),
         )
+        for account in ledger.accounts(hashtag)
+    )
+
+
+_POST: Final = fields("post", "text")
+
+
+@lru_cache(maxsize=10_000)
+def _day(day: int) -> str:
+    return iso(day * DAY_MS)
+
+
+class _Told:
+    """A file for `csv` that says what is written to it."""
+
+    write = staticmethod(str)
+
+
+_LINE: Final[Callable[[Iterable[object]], str]] = csv.writer(_Told(), lineterminator="\n").writerow
 
 
 def _lines(rows: Iterable[Iterable[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return "".join(map(_LINE, rows))
 
 
 def _cell(text: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final
@@ -17,7 +18,7 @@ from streams.monitor import Evicted, Monitor, Outcome, Rules
 from streams.output import alert_json, assessment_json
 from streams.packets import Packet
 from streams.periods import Closing
-from streams.scan_output import ACCOUNTS, ASSESSMENTS, POSTS, Place, Put, accounts_texts, posts_text
+from streams.scan_output import ACCOUNTS, ASSESSMENTS, POSTS, Place, Put, accounts_text, posts_text
 
 SOURCE: Final = 0
 """A scan reads its archives as one partition of a topic."""
@@ -62,6 +63,26 @@ class Found:
             sampled={hashtag for part in parts for hashtag in part.sampled},
             learnt=Sums.joined([part.learnt for part in parts]),
         )
+
+
+class _Pieces:
+    """Texts of hashtags, as bytes behind one another: there may be one for every post."""
+
+    def __init__(self) -> None:
+        self._hashtags: list[str] = []
+        self._ends = array("Q")
+        self._texts = bytearray()
+
+    def add(self, hashtag: str, text: str) -> None:
+        self._texts += text.encode()
+        self._ends.append(len(self._texts))
+        self._hashtags.append(hashtag)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        start = 0
+        for hashtag, end in zip(self._hashtags, self._ends, strict=True):
+            yield hashtag, self._texts[start:end].decode()
+            start = end
 
 
 class Scanner:
@@ -170,12 +191,27 @@ class Scanner:
                     self._told(tag.alert, tag.reason)
 
     def _leave(self, left: Iterable[Evicted]) -> None:
+        held = self._monitor.state.tags
         pieces = list[tuple[Place, str]]()
         for tag in left:
             self._found.passed_over += len(tag.rows) * tag.passed_over
             pieces.append(((tag.left_ms, tag.hashtag), posts_text(tag, self._ledger)))
+            if tag.hashtag not in held:
+                self._ledger.put_away(tag.hashtag)
         for place, text in sorted(pieces, key=itemgetter(0)):
             self._put(POSTS, place, text)
+
+    def _leave_all(self) -> None:
+        """Write of each hashtag the accounts, and then the posts of all by when they left."""
+        by_time: dict[int, _Pieces] = {}
+        for hashtag in sorted({*self._ledger.hashtags(), *self._monitor.state.tags}):
+            for tag in self._monitor.end(hashtag):
+                pieces = by_time.setdefault(tag.left_ms, _Pieces())
+                pieces.add(hashtag, posts_text(tag, self._ledger))
+            self._put(ACCOUNTS, (0, hashtag), accounts_text(hashtag, self._ledger))
+        for left_ms, pieces in sorted(by_time.items()):
+            for hashtag, text in pieces:
+                self._put(POSTS, (left_ms, hashtag), text)
 
     def finish(self, last_ms: int) -> Found:
         """Write what is left, and say what was found.
@@ -189,7 +225,5 @@ class Scanner:
         unfinished = self._monitor.hour((last_ms // HOUR_MS + 1) * HOUR_MS, outcomes)
         self._found.learnt = Sums.joined((self._found.learnt, unfinished.sums))
         self._found.alerts = {name: alert_json(alert) for name, alert in self._alerts.items()}
-        self._leave(self._monitor.end())
-        for hashtag, text in accounts_texts(self._ledger):
-            self._put(ACCOUNTS, (0, hashtag), text)
+        self._leave_all()
         return self._found

@@ -1,15 +1,16 @@
 """What a partition holds of each hashtag: its rows, what they stand for, and what follows from them.
 
 Most hashtags are small: a few posts in two hours, never assessed. These are put away as bytes, in a sixth of
-the memory, until somebody asks for them.
+the memory, until somebody asks for them. What comes under one that is put away is written behind the rest.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import chain
+from struct import Struct
 from types import MappingProxyType
 from typing import Final
 
@@ -18,12 +19,8 @@ import numpy as np
 
 from detectors.alert import Alert
 from detectors.near_text import TextIndex
-from detectors.table import ROW, Rows, joined
+from detectors.table import ROW, Rows, fields, joined
 from streams.packets import STRING_FIELDS
-
-MOST_IDLE: Final = 5_000
-"""So many small hashtags stay whole in each partition: somebody wrote under them last, so the next post is
-likely to be under one of them. About 3 kB each."""
 
 _NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
 
@@ -100,9 +97,21 @@ class TagState:
             for bucket, parts in self.buckets.items()
         }
 
+    def parts(self, bucket: int) -> Sequence[Rows]:
+        """The rows of one bucket."""
+        return self.buckets.get(bucket, ())
+
+    def unknown(self, keys: set[int]) -> set[int]:
+        """Those of some keys whose strings it does not hold."""
+        return keys.difference(self.strings)
+
     def within(self, start_ms: int, end_ms: int) -> list[Rows]:
-        """The rows of the buckets that start in a span."""
-        return [rows for start, parts in self.buckets.items() if start_ms <= start < end_ms for rows in parts]
+        """The rows of the buckets that start in a span, of each in one piece: they are asked for often."""
+        found = [parts for start, parts in self.buckets.items() if start_ms <= start < end_ms]
+        for parts in found:
+            if len(parts) > 1:
+                parts[:] = [joined(parts)]
+        return [rows for parts in found for rows in parts]
 
     def rows(self) -> Rows:
         """All rows, one after the other."""
@@ -161,41 +170,18 @@ class Tags(MutableMapping[str, TagState]):
 
     def __init__(self, tags: Mapping[str, TagState] = MappingProxyType({})) -> None:
         self._held: dict[str, TagState | bytes] = dict(tags)
-        self._idle: dict[str, None] = {}  # that are to be put away, those that wait longest first
-
-    def idle(self, name: str) -> None:
-        """Put a hashtag away once so many others were idle after it that it is not likely to be asked for.
-
-        What follows from its rows is dropped at once: it is too small to be assessed.
-        """
-        held = self._held[name]
-        if isinstance(held, TagState):
-            held.derived = None
-        self._idle.pop(name, None)
-        self._idle[name] = None
-        if len(self._idle) > MOST_IDLE:
-            self.put_away(next(iter(self._idle)))
-
-    def busy(self, name: str) -> None:
-        """Keep a hashtag whole although it was idle."""
-        self._idle.pop(name, None)
 
     def __getitem__(self, name: str) -> TagState:
         held = self._held[name]
         if isinstance(held, bytes):
-            held = self._held[name] = _unpacked(held)
+            held = self._held[name] = Away(held).whole()
         return held
-
-    def find(self, name: str) -> TagState | None:
-        """A hashtag, None if nothing is known of it."""
-        return self[name] if name in self._held else None
 
     def __setitem__(self, name: str, tag: TagState) -> None:
         self._held[name] = tag
 
     def __delitem__(self, name: str) -> None:
         del self._held[name]
-        self._idle.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
@@ -209,7 +195,12 @@ class Tags(MutableMapping[str, TagState]):
     def glance(self, name: str) -> TagState:
         """A hashtag to be looked at and not changed; one that is put away stays so."""
         held = self._held[name]
-        return _unpacked(held) if isinstance(held, bytes) else held
+        return Away(held).whole() if isinstance(held, bytes) else held
+
+    def find(self, name: str) -> TagState | Away | None:
+        """What can be seen of a hashtag without making it whole, None if nothing is known of it."""
+        held = self._held.get(name)
+        return Away(held) if isinstance(held, bytes) else held
 
     def whole(self) -> Iterator[tuple[str, TagState]]:
         """Those that are not put away: all that have an alert or a limit are among them."""
@@ -218,50 +209,137 @@ class Tags(MutableMapping[str, TagState]):
     def count(self, name: str) -> int:
         """How many rows a hashtag holds; one that is put away stays so."""
         held = self._held[name]
-        return _COUNT.decode(held)[0] if isinstance(held, bytes) else held.count
+        return int(_HEAD.unpack_from(held)[0]) if isinstance(held, bytes) else held.count
+
+    def is_small(self, name: str, rows: int) -> bool:
+        """Whether a hashtag is put away and holds fewer rows than so many."""
+        held = self._held[name]
+        return isinstance(held, bytes) and int(_HEAD.unpack_from(held)[0]) < rows
 
     def sizes(self, name: str) -> Mapping[int, int]:
         """By bucket the rows of a hashtag; one that is put away stays so."""
         held = self._held[name]
-        return _SIZES.decode(held)[1] if isinstance(held, bytes) else held.sizes
+        return Away(held).sizes if isinstance(held, bytes) else held.sizes
 
     def limits(self, name: str) -> Mapping[int, int]:
         """The limits of a hashtag's buckets."""
         held = self._held[name]
         return _NOTHING if isinstance(held, bytes) else held.limits
 
+    def take_in(
+        self, name: str, parts: Sequence[tuple[int, Rows]], strings: Mapping[int, str], small: int
+    ) -> None:
+        """Take in rows by bucket, and the strings they stand for that were not known before.
+
+        A hashtag that is put away, or new, stays so while it has fewer rows than `small`.
+        """
+        held = self._held.get(name, _EMPTY)
+        if isinstance(held, bytes):
+            more = sum([len(rows) for _, rows in parts])
+            if _HEAD.unpack_from(held)[0] + more < small:
+                self._held[name] = _behind(held, more, parts, strings)
+                return
+            held = self[name] = Away(held).whole()
+        held.strings.update(strings)
+        for bucket, rows in parts:
+            held.put(bucket, rows)
+            if held.derived is not None:
+                held.derived.take_in(held.strings, rows)
+        if held.count < small:
+            self.put_away(name)
+
     def put_away(self, name: str) -> None:
         """Keep a hashtag as bytes, unless it has more than rows and strings."""
-        self._idle.pop(name, None)
         held = self._held[name]
         if isinstance(held, TagState) and held.alert is None and not held.limits:
-            self._held[name] = _packed(held)
+            buckets = ((bucket, joined(parts)) for bucket, parts in held.buckets.items())
+            self._held[name] = _behind(_EMPTY, held.count, buckets, held.strings)
 
 
-_COUNT: Final = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw, msgspec.Raw, msgspec.Raw])
-_SIZES: Final = msgspec.msgpack.Decoder(tuple[int, dict[int, int], msgspec.Raw, msgspec.Raw])
-_PACKED: Final = msgspec.msgpack.Decoder(tuple[int, dict[int, int], bytes, dict[int, str]])
+_HEAD: Final = Struct(">IBI")
+"""What a hashtag that is put away begins with: how many rows it has, and how many records follow, which is
+how an array of so many begins in MessagePack. So records can be written behind others."""
+
+_ROWS_BYTES: Final = 4
+_ARRAY: Final = 0xDD
+_EMPTY: Final = _HEAD.pack(0, _ARRAY, 0)
+
+_RECORDS: Final = msgspec.msgpack.Decoder(list[tuple[int, bytes, tuple[int, ...], msgspec.Raw]])
+"""Of each the bucket, its rows, and keys and strings that came with them."""
+
+_STRINGS: Final = msgspec.msgpack.Decoder(list[str])
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
 
 
-def _packed(tag: TagState) -> bytes:
-    rows = b"".join([part.tobytes() for parts in tag.buckets.values() for part in parts])
-    return msgspec.msgpack.encode((tag.count, tag.sizes, rows, tag.strings))
+def _behind(packed: bytes, more: int, parts: Iterable[tuple[int, Rows]], strings: Mapping[int, str]) -> bytes:
+    """A hashtag that is put away, with so many rows more; strings go with the first of the parts."""
+    rows, _, records = _HEAD.unpack_from(packed)
+    pieces, keys, texts = list[bytes](), tuple(strings), list(strings.values())
+    for bucket, part in parts:
+        pieces.append(_ENCODE((bucket, part.tobytes(), keys, texts)))
+        keys, texts = (), []
+    if texts:
+        pieces.append(_ENCODE((0, b"", keys, texts)))
+    head = _HEAD.pack(rows + more, _ARRAY, records + len(pieces))
+    return b"".join((head, packed[_HEAD.size :], *pieces))
 
 
-def _unpacked(packed: bytes) -> TagState:
-    _, sizes, raw, strings = _PACKED.decode(packed)
-    rows, ends = np.frombuffer(raw, ROW), accumulate(sizes.values())
-    buckets = {
-        bucket: [rows[end - size : end]] for (bucket, size), end in zip(sizes.items(), ends, strict=True)
-    }
-    return TagState(buckets, strings=strings)
+class Away:
+    """A look at a hashtag that is put away: it has rows and strings alone."""
+
+    __slots__ = ("_records",)
+    limits: Final = _NOTHING
+
+    def __init__(self, packed: bytes) -> None:
+        self._records = _RECORDS.decode(memoryview(packed)[_ROWS_BYTES:])
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """How many rows each bucket holds."""
+        sizes: dict[int, int] = {}
+        for bucket, rows, *_ in self._records:
+            if rows:
+                sizes[bucket] = sizes.get(bucket, 0) + len(rows) // ROW.itemsize
+        return sizes
+
+    def parts(self, bucket: int) -> Sequence[Rows]:
+        """The rows of one bucket."""
+        return self.within(bucket, bucket + 1)
+
+    def within(self, start_ms: int, end_ms: int) -> list[Rows]:
+        """The rows of the buckets that start in a span."""
+        return [
+            np.frombuffer(rows, ROW)
+            for bucket, rows, *_ in self._records
+            if start_ms <= bucket < end_ms and rows
+        ]
+
+    def unknown(self, keys: set[int]) -> set[int]:
+        """Those of some keys whose strings it does not hold."""
+        return keys.difference(*[known for *_, known, _ in self._records])
+
+    def whole(self) -> TagState:
+        """All it holds."""
+        tag = TagState()
+        for bucket, rows, keys, texts in self._records:
+            if rows:
+                tag.put(bucket, np.frombuffer(rows, ROW))
+            tag.strings.update(zip(keys, _STRINGS.decode(texts), strict=True))
+        return tag
+
+
+_KEYS: Final = fields(*STRING_FIELDS)
+
+
+def _keys(rows: Rows) -> Iterator[int]:
+    return chain.from_iterable(_KEYS.iter_unpack(rows.tobytes()))
 
 
 def used(strings: Mapping[int, str], rows: Rows) -> Iterator[int]:
     """The strings that rows stand for, each as often as it is."""
-    return chain.from_iterable(filter(strings.__contains__, rows[name].tolist()) for name in STRING_FIELDS)
+    return filter(strings.__contains__, _keys(rows))
 
 
-def keys_of(parts: Sequence[Rows]) -> set[int]:
+def keys_of(parts: Iterable[Rows]) -> set[int]:
     """What rows may stand for."""
-    return set(chain.from_iterable(rows[name].tolist() for rows in parts for name in STRING_FIELDS))
+    return set(chain.from_iterable(map(_keys, parts)))

@@ -16,7 +16,7 @@ EDGE = sorted((ROOT / "streams").rglob("*.py"))
 CLOCK = ROOT / "streams" / "clock.py"
 PURE = {
     "__future__", "collections", "dataclasses", "datetime", "enum", "functools",
-    "itertools", "math", "re", "typing",
+    "itertools", "math", "re", "struct", "typing",
     "unicodedata", "confusable_homoglyphs", "msgspec", "numpy", "scipy", "xxhash", "detectors",
 }  # fmt: skip
 """All that analysis may import; so no clock, no files, no network, no settings, no logging. Of msgspec only

@@ -84,9 +84,29 @@ def test_an_account_keeps_its_highest_score() -> None:
         ledger.mark(one)
     for one in left(monitor):
         ledger.settle(one)
-    ((hashtag, lines),) = [(name, lines) for name, lines in ledger.accounts() if name == HASHTAG]
+    assert HASHTAG in ledger.hashtags()
+    lines = ledger.accounts(HASHTAG)
     scores = {line.id: line.score for line in lines if line.score is not None}
     wanted = dict(zip(full.coordinated_accounts.tolist(), full.account_scores.tolist(), strict=True))
     wanted |= dict.fromkeys(fewer.coordinated_accounts.tolist(), 1.0)
-    assert hashtag == HASHTAG
+    assert HASHTAG not in ledger.hashtags()
     assert scores == {full.window.show(key): score for key, score in wanted.items()}
+
+
+def test_accounts_that_are_put_away_are_counted_on() -> None:
+    monitor, full = assessed()
+    one, other = Ledger(), Ledger()
+    rows = left(monitor)
+    for ledger in (one, other):
+        ledger.mark(full)
+        for tag in (*rows, *rows):
+            ledger.settle(tag)
+            if ledger is other:
+                ledger.put_away(HASHTAG)
+                ledger.put_away(HASHTAG)
+    other.put_away("no such hashtag")
+    assert sum(line.posts for line in other.accounts(HASHTAG)) == 2 * sum(len(tag.rows) for tag in rows)
+    for tag in rows:
+        other.settle(tag)
+        other.settle(tag)
+    assert other.accounts(HASHTAG) == one.accounts(HASHTAG)

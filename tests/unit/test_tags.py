@@ -8,9 +8,8 @@ import pytest
 from builders import HASHTAG, T0, flooded, in_order, lines, monitor_of, packets, post, step, table, talk
 
 from detectors.alert import Alert
-from streams import tags as tags_module
 from streams.monitor import Rules
-from streams.tags import Tags, TagState
+from streams.tags import Tags, TagState, keys_of
 
 RULES = Rules(hop_ms=300_000, min_posts=20)
 
@@ -102,28 +101,44 @@ def test_a_small_hashtag_takes_little_memory() -> None:
     assert (after - before) / count < 600
 
 
-def test_the_hashtags_that_are_idle_longest_are_put_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tags_module, "MOST_IDLE", 2)
-    names = ["ferry", "toll", "bridge", "quay"]
-    tags = Tags({name: small() for name in names})
+def test_what_comes_under_a_small_hashtag_leaves_it_put_away_until_it_is_small_no_more() -> None:
+    rows, strings = table(post(n, n, 60 * n, f"the ferry number {n} is late again") for n in range(6))
+    tags = Tags()
+    for n in range(5):
+        new = {key: strings[key] for key in keys_of([rows[n : n + 1]]) if key in strings}
+        if n:
+            found = tags.find("ferry")
+            assert found is not None
+            new = {key: new[key] for key in found.unknown(set(new))}
+            assert len(new) < len(strings) / 6 + 1, "of the client there is one string"
+        tags.take_in("ferry", [(60_000 * (n % 2), rows[n : n + 1])], new, small=6)
+        assert tags.is_small("ferry", 6)
+        assert tags.count("ferry") == n + 1
+    assert not tags.is_small("ferry", 5)
+    assert tags.sizes("ferry") == {0: 3, 60_000: 2}
+    seen, whole = tags.find("ferry"), tags.glance("ferry")
+    assert seen is not None
+    for one in (seen, whole):
+        assert [part.tobytes() for part in one.parts(60_000)] == [rows[n].tobytes() for n in (1, 3)]
+        assert b"".join(part.tobytes() for part in one.within(0, 1)) == rows[[0, 2, 4]].tobytes()
+        assert not one.parts(1)
+        assert one.unknown({*strings, 7}) == {7} | set(strings) - keys_of([rows[:5]])
+        assert not one.limits
+    assert whole.strings == {key: strings[key] for key in keys_of([rows[:5]]) if key in strings}
+    assert not dict(tags.whole())
+    tags.take_in("ferry", [(0, rows[5:])], {key: strings[key] for key in seen.unknown(set(strings))}, small=6)
+    assert list(dict(tags.whole())) == ["ferry"]
+    assert (tags.count("ferry"), tags["ferry"].strings) == (6, strings)
 
-    def whole() -> list[str]:
-        return [name for name, _ in tags.whole()]
 
-    tags["ferry"].derive()
-    tags.idle("ferry")
-    assert tags["ferry"].derived is None, "it is too small to be assessed"
-    tags.idle("toll")
-    tags.idle("ferry")  # was written under again
-    assert whole() == names
-    tags.idle("bridge")
-    assert whole() == ["ferry", "bridge", "quay"]
-    tags.busy("ferry")
-    del tags["bridge"]
-    tags.idle("quay")
-    tags.idle("toll")
-    assert whole() == ["ferry", "quay"], "what is put away is not made whole to be idle"
-    assert plain(tags.glance("toll")) == plain(small())
+def test_what_is_whole_and_small_is_put_away_with_the_next_post() -> None:
+    rows, strings = table([post(9, 9, 9, "the ferry is late again")])
+    tags = Tags({"ferry": small(), "toll": small()})
+    tags["toll"].limits[0] = 7
+    for name in tags:
+        tags.take_in(name, [(0, rows)], {key: strings[key] for key in tags[name].unknown(set(strings))}, 30)
+    assert list(dict(tags.whole())) == ["toll"]
+    assert plain(tags["ferry"]) == plain(tags["toll"])
 
 
 def test_a_hashtag_counts_its_rows_as_they_come_and_go() -> None:

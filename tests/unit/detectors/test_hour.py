@@ -48,6 +48,12 @@ def test_coordinated_accounts_are_left_out() -> None:
     assert counted(both).digest != alone.digest
 
 
+def test_a_hashtag_with_a_post_of_each_account_counts_as_any_other() -> None:
+    nobody_here = np.array([7], np.uint64)
+    for posts in (talk(accounts=30), [post(n, n, n, "the same of all, every time") for n in range(40)]):
+        assert counted(posts).digest == counted(posts, nobody_here).digest
+
+
 def test_of_a_hashtag_only_so_many_accounts_count() -> None:
     many = [post(n, n, n, f"{n} says something about {n * n} bridges", client="App") for n in range(500)]
     assert counted(many).clients.total == MOST_ACCOUNTS
