@@ -588,12 +588,12 @@ class Monitor:
         found = tags.find(name)
         if found is None:
             return None
+        if tags.count(name) >= LARGE_ROWS:
+            forget()
         parts = found.within(start_ms, hop_ms)
         if name not in self._open and not found.limits and sum(map(len, parts)) < self.rules.min_posts:
             return None
         tag = tags[name]
-        if tag.count >= LARGE_ROWS:
-            forget()
         rows, share = _sampled(tag, joined(parts), start_ms, hop_ms)
         if tag.alert is None and len(rows) < share * self.rules.min_posts:
             return None
