@@ -194,12 +194,15 @@ class Bench:
     def _profiles(self) -> None:
         for kind in KINDS:
             path, _, _ = self._file(kind, self._extent.sizes[kind][0])
-            found = apart(speed_profile.steps, path, self._folder / "out")
-            functions = apart(speed_profile.functions, path, self._folder / "out")
-            self.report.profiles[kind] = msgspec.structs.replace(found, functions=functions)
+            self._profile(kind, path)
             path.unlink()
         self._say("profiles: done")
         self.save()
+
+    def _profile(self, kind: str, path: Path) -> None:
+        found = apart(speed_profile.steps, path, self._folder / "out")
+        functions = apart(speed_profile.functions, path, self._folder / "out")
+        self.report.profiles[kind] = msgspec.structs.replace(found, functions=functions)
 
     def _live(self) -> None:
         posts = self._extent.live_posts
@@ -207,6 +210,7 @@ class Bench:
         self._limit(LIVE, path)
         for _ in range(self._extent.repeats):
             self.report.live_scan.append(apart(scanned, path, self._folder / "out"))
+        self._profile(LIVE, path)
         path.unlink()
         try:
             node = servers.kafka(self._folder / "kafka")
