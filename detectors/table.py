@@ -120,7 +120,8 @@ def joined(parts: Sequence[Rows]) -> Rows:
     By their bytes: `np.concatenate` goes through the fields anew for every part, and there may be one for
     every packet or hashtag.
     """
-    return np.frombuffer(b"".join(cast(Sequence[memoryview], parts)), ROW)
+    pieces = [rows if rows.flags.c_contiguous else rows.copy() for rows in parts]
+    return np.frombuffer(b"".join(cast(Sequence[memoryview], pieces)), ROW)
 
 
 def distinct(rows: Rows) -> Rows:

@@ -9,7 +9,7 @@ import pytest
 from builders import post, table
 
 from detectors import table as table_module
-from detectors.table import ROW, Rows, distinct, fields
+from detectors.table import ROW, Rows, distinct, fields, joined
 
 
 def rows_of(*places: tuple[int, int, int]) -> Rows:
@@ -45,3 +45,11 @@ def test_fields_are_read_from_bytes_as_numpy_reads_them() -> None:
     names = ROW.names or ()
     assert list(fields(*names).iter_unpack(rows.tobytes())) == rows.tolist()
     assert list(fields("likes", "post").iter_unpack(rows.tobytes())) == [(2**63, 2**32 - 1), (7, 3)]
+
+
+def test_parts_are_joined_whatever_their_order_in_memory() -> None:
+    rows = np.zeros(6, ROW)
+    rows["post"] = np.arange(6)
+    parts = [rows[:2], rows[::-1], rows[1::2], rows[:0]]
+    assert joined(parts)["post"].tolist() == [0, 1, 5, 4, 3, 2, 1, 0, 1, 3, 5]
+    assert len(joined([])) == 0
