@@ -102,7 +102,7 @@ EXTENTS: Final = {
     FULL: Extent(
         sizes={ONE: (12_000, 48_000, 189_552, 1_200_000), MANY: (12_000, 120_000, 1_200_000)},
         repeats=3,
-        live_posts=60_000,
+        live_posts=120_000,
         peer_posts=(2_369, 11_847, 189_552),
         peer_s=500.0,
         scan_s=3_600.0,
