@@ -19,7 +19,7 @@ BROKER_TIME: Final = 1
 """Kafka's mark of a message whose time is that of the broker (`message.timestamp.type=LogAppendTime`)."""
 
 
-MOST_BUNDLES: Final = 2
+MOST_BUNDLES: Final = 8
 MOST_PACKETS: Final = 8
 """So many bundles of messages of a partition of `posts`, and packets of one of `rows`, wait behind the one
 that is under way."""

@@ -175,5 +175,6 @@ class Ledger:
         del self._accounts[hashtag]
         scores = self._scores.get(hashtag, _NOTHING)
         for key, score in zip(scores.keys.tolist(), scores.values.tolist(), strict=True):
-            lines[key].score = score
+            if (line := lines.get(key)) is not None:  # none where all its rows were left out of a full bucket
+                line.score = score
         return sorted(lines.values(), key=lambda a: (a.score is None, -a.posts, a.id))

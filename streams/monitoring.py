@@ -357,7 +357,7 @@ class Monitoring:
             await self._tell_end(owned, monitor)
 
     async def _hop(self, owned: _Owned, monitor: Monitor, hop_ms: int) -> None:
-        """Assess a hop, tell and store it; nothing of its windows is left when the next is assessed."""
+        """Assess a hop, tell and store it; its windows are gone when the partition's next hop is assessed."""
         async with self._assessing:
             self._check(owned, monitor.partition)  # it may have left while others were assessed
             begun_s = clock.monotonic_s()

@@ -219,7 +219,7 @@ class Tags(MutableMapping[str, TagState]):
     def sizes(self, name: str) -> Mapping[int, int]:
         """By bucket the rows of a hashtag; one that is put away stays so."""
         held = self._held[name]
-        return Away(held).sizes if isinstance(held, bytes) else held.sizes
+        return _sizes(held) if isinstance(held, bytes) else held.sizes
 
     def limits(self, name: str) -> Mapping[int, int]:
         """The limits of a hashtag's buckets."""
@@ -267,6 +267,7 @@ _EMPTY: Final = _HEAD.pack(0, _ARRAY, 0)
 _RECORDS: Final = msgspec.msgpack.Decoder(list[tuple[int, bytes, tuple[int, ...], msgspec.Raw]])
 """Of each the bucket, its rows, and keys and strings that came with them."""
 
+_SIZES: Final = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw, msgspec.Raw, msgspec.Raw]])
 _STRINGS: Final = msgspec.msgpack.Decoder(list[str])
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 
@@ -284,6 +285,15 @@ def _behind(packed: bytes, more: int, parts: Iterable[tuple[int, Rows]], strings
     return b"".join((head, packed[_HEAD.size :], *pieces))
 
 
+def _sizes(packed: bytes) -> dict[int, int]:
+    """How many rows each bucket holds of a hashtag that is put away."""
+    sizes: dict[int, int] = {}
+    for bucket, rows, *_ in _SIZES.decode(memoryview(packed)[_ROWS_BYTES:]):
+        if size := len(rows) // ROW.itemsize:  # the few bytes that MessagePack adds are less than a row
+            sizes[bucket] = sizes.get(bucket, 0) + size
+    return sizes
+
+
 class Away:
     """A look at a hashtag that is put away: it has rows and strings alone."""
 
@@ -292,15 +302,6 @@ class Away:
 
     def __init__(self, packed: bytes) -> None:
         self._records = _RECORDS.decode(memoryview(packed)[_ROWS_BYTES:])
-
-    @property
-    def sizes(self) -> dict[int, int]:
-        """How many rows each bucket holds."""
-        sizes: dict[int, int] = {}
-        for bucket, rows, *_ in self._records:
-            if rows:
-                sizes[bucket] = sizes.get(bucket, 0) + len(rows) // ROW.itemsize
-        return sizes
 
     def parts(self, bucket: int) -> Sequence[Rows]:
         """The rows of one bucket."""

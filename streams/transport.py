@@ -21,10 +21,6 @@ MOST: Final = 500
 MOST_BYTES: Final = 2**20
 """Messages, and bytes of their values, with which a bundle ends."""
 
-_ALONE: Final = 2
-"""Messages of offsets below this go alone: Faust takes offset 0 for none where it looks for offsets that hold
-nothing, and what came behind it in a bundle would never be committed."""
-
 
 class Bundle(ConsumerMessage):
     """Messages of one partition, by rising offset; in all else it is like the last of them."""
@@ -64,9 +60,19 @@ class Consumer(aiokafka.Consumer):
             self._fetched[tp] = message
         for tp, messages in fetched.items():
             for message in bundles(messages) if tp.topic == topic else messages:
+                if self._read_offset[tp] == 0:  # Faust takes it for none, and looks for no gap behind it
+                    await self._add_gap(tp, 1, message.offset)
                 if not self.flow_active or not self._is_current(message):
                     return
                 yield tp, message
+
+    async def perform_seek(self) -> None:
+        """Go back to what is committed, where each partition is read from anew."""
+        await super().perform_seek()
+        # What was acknowledged before comes again, perhaps in a larger bundle. Then a gap spans it, and Faust
+        # would commit the gap to its end.
+        for held in (self._acked, self._acked_index, self._gap):
+            held.clear()
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         # Faust counts the message behind the gap as part of it. That offset is then there twice, its commit
@@ -87,16 +93,16 @@ class Transport(aiokafka.Transport):
 def bundles(messages: Sequence[Message]) -> Iterator[Bundle]:
     """All messages of one partition, by rising offset, in bundles.
 
-    >>> made = [ConsumerMessage("posts", 0, offset, 0.0, 0, None, None, b"", None) for offset in range(5)]
+    >>> made = [ConsumerMessage("posts", 0, offset, 0.0, 0, None, None, b"", None) for offset in range(3)]
     >>> [[one.offset for one in bundle.messages] for bundle in bundles(made)]
-    [[0], [1], [2, 3, 4]]
+    [[0, 1, 2]]
     """
     together: list[Message] = []
     size = 0
     for message in messages:
         together.append(message)
         size += len(message.value or b"")
-        if len(together) >= MOST or size >= MOST_BYTES or message.offset < _ALONE:
+        if len(together) >= MOST or size >= MOST_BYTES:
             yield _bundle(together)
             together, size = [], 0
     if together:

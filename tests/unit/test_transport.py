@@ -54,6 +54,9 @@ class Fetching(transport.Consumer):
     def highwater(self, tp: TP) -> int:
         return 0
 
+    async def seek_to_committed(self) -> dict[TP, int]:
+        return {POSTS: 1_000}
+
     def _new_consumer_thread(self) -> Any:
         return Service()  # Faust's has an event loop of its own, for the client
 
@@ -78,6 +81,10 @@ async def drained(
     consumer._stopped.clear()
     await consumer._drain_messages(SimpleNamespace(_stopped=asyncio.Event()))
     return consumer
+
+
+async def no_one(*_: Any, **__: Any) -> None:
+    """Nobody has to be told."""
 
 
 def committable(consumer: Any, tp: TP = POSTS) -> int | None:
@@ -137,12 +144,41 @@ async def test_nothing_is_committed_that_was_not_acknowledged(first: int) -> Non
         assert committable(consumer) == bundle.offset + 1
 
 
-async def test_offsets_that_hold_nothing_do_not_hold_up_the_commit() -> None:
-    holes = [{POSTS: [record(POSTS, at) for at in (20, 22, 23)]}, {POSTS: [record(POSTS, 26)]}]
-    consumer = await drained(*holes, committed=20)
+@pytest.mark.parametrize("first", [0, 1, 20])
+@pytest.mark.parametrize("holes", [{1}, {1, 3, 4, 6}, {2, 3}, {1, 2, 5, 6, 7}])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_offsets_that_hold_nothing_do_not_hold_up_the_commit(
+    first: int, holes: set[int], at_once: bool
+) -> None:
+    places = [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
+    fetches = [
+        {POSTS: [record(POSTS, first + at) for at in places_ if at not in holes]} for places_ in places
+    ]
+    consumer = await drained(*fetches, committed=first or None)
     for bundle in consumer.handed:
         consumer.ack(bundle)
-    assert committable(consumer) == 27
+        assert at_once or committable(consumer) == bundle.offset + 1
+    assert committable(consumer) == (first + 10 if at_once else None)
+
+
+async def test_what_is_acknowledged_late_does_not_commit_what_is_read_anew() -> None:
+    small = [{POSTS: [record(POSTS, at) for at in range(low, low + 7)]} for low in (1_000, 1_007, 1_014)]
+    consumer = await drained(*small, committed=1_000)
+    revoked = set(consumer._committed_offset)
+    consumer._on_partitions_revoked = no_one
+    await consumer.on_partitions_revoked(revoked)
+    for bundle in consumer.handed:
+        consumer.ack(bundle)  # the batch that was being sent when partitions left
+    consumer.app.consumer_generation_id += 1
+    await consumer.perform_seek()
+    consumer.handed.clear()
+    consumer._stopped.clear()
+    consumer.fetches = [{POSTS: [record(POSTS, at) for at in range(1_000, 1_500)]}]
+    await consumer._drain_messages(SimpleNamespace(_stopped=asyncio.Event()))
+    (bundle,) = consumer.handed
+    assert [committable(consumer) for _ in range(3)] == [None] * 3
+    consumer.ack(bundle)
+    assert committable(consumer) == 1_500
 
 
 async def test_once_partitions_are_dealt_out_anew_nothing_more_of_a_fetch_is_handed_over() -> None:
