@@ -101,6 +101,8 @@ class Jobs:
         self._files = files
         self._told = told
         self._said: SimpleQueue[_Said] = SimpleQueue()
+        self._ended: list[_Ended] = []
+        self._found: list[Found] = []
         self._exits = ExitStack()
         self._jobs: list[_Job] = []
 
@@ -138,23 +140,17 @@ class Jobs:
 
     def finish(self) -> Found:
         """Wait until all is assessed and written, and put it together."""
-        ended = self._answers(_Ended)
-        last_ms = max(one.last_ms for one in ended)
+        last_ms = max(one.last_ms for one in self._all(self._ended))
         for job in self._jobs:
             job.say(_Ended(last_ms))
-        parts = self._answers(Found)
+        parts = self._all(self._found)
         self._files.join(job.folder for job in self._jobs)
         return Found.joined(parts)
 
-    def _answers(self, kind: type[_Answer]) -> list[_Answer]:
-        """Wait until every process has said one of these."""
-        answers: list[_Answer] = []
+    def _all(self, answers: list[_Answer]) -> list[_Answer]:
+        """Wait until every process has given one of these answers."""
         while len(answers) < self.count:
-            said = self._said.get()
-            if isinstance(said, kind):
-                answers.append(said)
-            else:
-                self._heard(said)
+            self._heard(self._said.get())
         return answers
 
     def _tell(self) -> None:
@@ -165,7 +161,11 @@ class Jobs:
     def _heard(self, said: _Said) -> None:
         if isinstance(said, Exception):
             raise said
-        if isinstance(said, _News) and self._told is not None:
+        if isinstance(said, _Ended):  # perhaps before the others were given their last packets
+            self._ended.append(said)
+        elif isinstance(said, Found):
+            self._found.append(said)
+        elif isinstance(said, _News) and self._told is not None:
             self._told(said.alert, said.reason)
 
     def _hear(self, job: _Job) -> None:

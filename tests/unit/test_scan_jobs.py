@@ -15,7 +15,7 @@ from benchmarks import crowd
 from detectors.alert import Alert, Reason
 from detectors.baseline import Baseline
 from detectors.table import DAY_MS
-from streams import archive, formats, packets
+from streams import archive, clock, formats, packets
 from streams.monitor import Rules
 from streams.posts import Post
 from streams.scan import ACCOUNTS, ALERTS, ASSESSMENTS, POSTS, Result, scan
@@ -143,3 +143,18 @@ def test_what_goes_wrong_with_the_disk_of_a_process_is_what_the_scan_says(tmp_pa
         jobs.take((nothing, nothing))
         with pytest.raises(FileNotFoundError, match=kept.name):
             jobs.finish()
+
+
+def test_a_process_that_is_done_before_anybody_asks_is_not_waited_for_again(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    ended = packets.pack([], 0, 0, 1, 2, ended=True)
+    with Files(tmp_path) as files, Jobs(2, tmp_path / "out", RULES, Baseline.prior(), files, None) as jobs:
+        jobs.take(ended)
+        deadline_s = clock.monotonic_s() + 60
+        while jobs._said.qsize() < 2 and clock.monotonic_s() < deadline_s:
+            threading.Event().wait(0.01)
+        jobs._tell()  # as when the last packets are passed on
+        waiting = threading.Thread(target=jobs.finish, daemon=True)
+        waiting.start()
+        waiting.join(60)
+        assert not waiting.is_alive()
