@@ -45,9 +45,9 @@ TRIED: Final = (
     " and to store.",
     "- *Memory of a window of 230,000 rows*: texts are held in sorted arrays and not in dictionaries,"
     " bands of signatures are looked at one by one, and the last window is let go of before the next is"
-    " made. A stream of 2,300 posts a minute under one hashtag took 560 MiB after two and a half hours and"
-    " not 781. A fixed `MALLOC_MMAP_THRESHOLD_`, which was tried before that, took a seventh of the memory"
-    " away, but a scan of 12,000 posts cost 3 % more; Floodmark does not set it.",
+    " made. Before, ten million posts took 1,108 MiB at the most. A fixed `MALLOC_MMAP_THRESHOLD_`, which was"
+    " tried before that, took a seventh of the memory away, but a scan of 12,000 posts cost 3 % more;"
+    " Floodmark does not set it.",
 )
 
 _EXTENT: Final = {
